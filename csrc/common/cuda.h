@@ -1,0 +1,32 @@
+// The current CUDA stream and launch checks, on the stable ABI and the static CUDA runtime alone.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <dlfcn.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/tensor.h>
+
+namespace warpkit {
+
+// The function lives in libtorch_cuda, which a CPU-only torch lacks: it is looked up in the loaded library, not linked.
+inline cudaStream_t current_stream(const torch::stable::Tensor& tensor) {
+  using GetStream = AOTITorchError (*)(int32_t, void**);
+  static const GetStream get_stream = [] {
+    void* library = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_NOLOAD);
+    STD_TORCH_CHECK(library != nullptr, "warpkit: a CUDA tensor came, but this PyTorch has no CUDA library loaded");
+    void* symbol = dlsym(library, "aoti_torch_get_current_cuda_stream");
+    STD_TORCH_CHECK(symbol != nullptr, "warpkit: this PyTorch does not export its current CUDA stream; 2.11 or newer does");
+    return reinterpret_cast<GetStream>(symbol);
+  }();
+  void* stream = nullptr;
+  TORCH_ERROR_CODE_CHECK(get_stream(tensor.get_device_index(), &stream));
+  return static_cast<cudaStream_t>(stream);
+}
+
+inline void check_launch() {
+  const cudaError_t error = cudaGetLastError();
+  STD_TORCH_CHECK(error == cudaSuccess, "warpkit: CUDA launch failed: ", cudaGetErrorString(error));
+}
+
+}  // namespace warpkit

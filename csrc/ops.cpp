@@ -1,0 +1,28 @@
+// Every op's schema, on one page. What each computes, with shapes and rules: csrc/<op>/<op>.h; the Python wrappers in
+// warpkit/ check arguments and reorder outputs (a floating tensor comes first here, as opcheck wants).
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(warpkit, m) {
+  m.def(
+      "rasterize(Tensor vertices, Tensor faces, int height, int width, int cull, float near)"
+      " -> (Tensor barycentric, Tensor depth, Tensor face_index)");
+  m.def(
+      "barycentrics(Tensor vertices, Tensor faces, Tensor face_index, float near)"
+      " -> (Tensor barycentric, Tensor depth)");
+  m.def("visible_faces(Tensor face_index, int num_faces) -> Tensor");
+  m.def("interpolate(Tensor attributes, Tensor faces, Tensor face_index, Tensor barycentric) -> Tensor");
+  m.def(
+      "compose_flow(Tensor source_vertices, Tensor faces, Tensor face_index, Tensor barycentric,"
+      " Tensor? source_visible, Tensor? face_mask) -> (Tensor grid, Tensor visible)");
+  m.def(
+      "mesh_flow(Tensor source_vertices, Tensor target_vertices, Tensor faces, int height, int width,"
+      " int source_height, int source_width, str visibility, Tensor? face_mask)"
+      " -> (Tensor grid, Tensor visible, Tensor face_index)");
+  m.def(
+      "resize_flow(Tensor grid, Tensor? visible, int height, int width, str mode)"
+      " -> (Tensor grid, Tensor visible)");
+  m.def("warp(Tensor features, Tensor grid, Tensor? visible) -> Tensor");
+  m.def(
+      "warp_backward(Tensor gradient, Tensor features, Tensor grid, Tensor? visible, bool features_wanted,"
+      " bool grid_wanted, bool deterministic) -> (Tensor features_gradient, Tensor grid_gradient)");
+}
