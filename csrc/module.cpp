@@ -4,7 +4,6 @@
 #include "common/simd.h"
 
 PYBIND11_MODULE(_C, m) {
-  m.attr("version") = WARPKIT_VERSION;
   m.attr("simd_levels") = WARPKIT_SIMD_LEVELS;
 #ifdef WARPKIT_WITH_CUDA
   m.attr("with_cuda") = true;

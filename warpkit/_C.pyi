@@ -1,4 +1,3 @@
-version: str
 simd_levels: str
 with_cuda: bool
 cuda_version: str
