@@ -1,0 +1,28 @@
+"""Parametric bodies: parameters to vertices, faces, parts, uv, joints and keypoints, the same for every model.
+
+Anny travels with the package; SMPL, SMPL-H and SMPL-X load from files that the user has. Nothing here reads pictures.
+"""
+
+from warpkit.models.bodies.types import (
+    JOINTS,
+    KEYPOINTS,
+    PARENTS,
+    PARTS,
+    Body,
+    BodyModel,
+    Camera,
+    mirror_pose,
+    mirrored_names,
+)
+
+__all__ = [
+    "JOINTS",
+    "KEYPOINTS",
+    "PARENTS",
+    "PARTS",
+    "Body",
+    "BodyModel",
+    "Camera",
+    "mirror_pose",
+    "mirrored_names",
+]
