@@ -1,0 +1,45 @@
+"""The network files that travel with warpkit, and how they are run: one interpreter a file, made at first use and kept."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from warpkit.models.errors import InputError
+
+DATA = Path(__file__).parent / "data"
+
+
+class Network:
+    """A .tflite file run by LiteRT: one picture in, its outputs by name out. Safe to call from several threads, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise InputError(
+                f"finding people in pictures needs the package ai-edge-litert ({error}): install warpkit[person]"
+            ) from error
+        self._interpreter: Any = Interpreter(str(path), num_threads=min(4, torch.get_num_threads()))
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._outputs = {output["name"]: output["index"] for output in self._interpreter.get_output_details()}
+        self._lock = threading.Lock()
+
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """image [H, W, 3] float32, in the size and range the file was trained for; gives every output without its batch axis."""
+        with self._lock:
+            self._interpreter.set_tensor(self._input, np.ascontiguousarray(image[None], dtype=np.float32))
+            self._interpreter.invoke()
+            return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+
+
+@lru_cache(maxsize=None)
+def network(name: str) -> Network:
+    """The network of models/recovery/data/<name>.tflite."""
+    return Network(DATA / f"{name}.tflite")
