@@ -3,7 +3,7 @@
 Anny travels with the package; SMPL, SMPL-H and SMPL-X load from files that the user has. Nothing here reads pictures.
 """
 
-from warpkit.models.bodies.types import (
+from warpkit.models.bodies.body import (
     JOINTS,
     KEYPOINTS,
     PARENTS,
@@ -14,8 +14,10 @@ from warpkit.models.bodies.types import (
     mirror_pose,
     mirrored_names,
 )
+from warpkit.models.bodies.load import BODIES, load_body
 
 __all__ = [
+    "BODIES",
     "JOINTS",
     "KEYPOINTS",
     "PARENTS",
@@ -23,6 +25,7 @@ __all__ = [
     "Body",
     "BodyModel",
     "Camera",
+    "load_body",
     "mirror_pose",
     "mirrored_names",
 ]

@@ -106,3 +106,35 @@ def slerp(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
     first = axis_angle_to_matrix(start)
     step = matrix_to_axis_angle(first.transpose(-1, -2) @ axis_angle_to_matrix(end))
     return matrix_to_axis_angle(first @ axis_angle_to_matrix(step * weight[..., None]))
+
+
+class _NearestRotation(torch.autograd.Function):
+    """Special orthogonal Procrustes with its closed-form derivative, which stays finite for equal singular values."""
+
+    @staticmethod
+    def forward(ctx, matrix: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        u, s, vh = torch.linalg.svd(matrix)
+        sign = torch.linalg.det(u @ vh).sign()
+        u = torch.cat((u[..., :2], u[..., 2:] * sign[..., None, None]), -1)
+        s = torch.cat((s[..., :2], s[..., 2:] * sign[..., None]), -1)
+        ctx.save_for_backward(u, s, vh)
+        return u @ vh
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        u, s, vh = ctx.saved_tensors
+        inner = u.mT @ gradient @ vh.mT
+        gaps = (s[..., :, None] + s[..., None, :]).clamp_min(1e-6)
+        return u @ ((inner - inner.mT) / gaps) @ vh
+
+
+def nearest_rotation(matrix: Tensor) -> Tensor:
+    """The rotation nearest to each matrix in the Frobenius norm.
+
+    Args:
+        matrix: `[..., 3, 3]`.
+
+    Returns:
+        `[..., 3, 3]` with determinant 1. Differentiable once.
+    """
+    return _NearestRotation.apply(matrix)

