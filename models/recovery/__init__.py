@@ -1,5 +1,6 @@
-"""From photos and video to people: who is in the picture, their landmarks and masks, their body's parameters and camera."""
+"""From photos and video to people: landmarks, masks, parameters of their bodies, cameras."""
 
 from warpkit.models.recovery.people import Detection, choose_person, detect_people
+from warpkit.models.recovery.photo import Person, fit_detection, recover
 
-__all__ = ["Detection", "choose_person", "detect_people"]
+__all__ = ["Detection", "Person", "choose_person", "detect_people", "fit_detection", "recover"]

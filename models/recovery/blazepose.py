@@ -59,7 +59,7 @@ class Landmarks:
 
 
 def person_square(centre: np.ndarray, reach: np.ndarray) -> Square:
-    """The upright square of a person: round `centre`, turned so that `reach` (the head's side) lies straight above it."""
+    """The upright square of a person: round `centre`, turned so that `reach` (towards the head) is straight above."""
     x, y = np.asarray(reach, float) - centre
     side = 2 * MARGIN * max(math.hypot(x, y), 1.0)
     return Square((float(centre[0]), float(centre[1])), side, math.atan2(x, -y))
@@ -114,7 +114,7 @@ def detect(picture: Pyramid, square: Square) -> list[tuple[float, Square]]:
 
 
 def _refined(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Points [39, 2] in [0, 1], moved to the weighted middle of their heatmap's 7×7 neighbourhood where that is sure."""
+    """Points [39, 2] in [0, 1], moved to the middle of their heatmap's 7×7 neighbourhood where that is sure."""
     size, result = heat.shape[0], points.copy()
     for i, (x, y) in enumerate(np.floor(points * size)):
         if not (0 <= x < size and 0 <= y < size):

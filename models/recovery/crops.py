@@ -40,7 +40,7 @@ class Square:
 
 
 class Pyramid:
-    """A picture (uint8 [H, W, 3]) with its halvings, made as they are needed: crops at any scale cost what the crop costs."""
+    """A picture (uint8 [H, W, 3]) with its halvings, made as they are needed: a crop at any scale is cheap."""
 
     def __init__(self, image: np.ndarray) -> None:
         self.size = (image.shape[0], image.shape[1])
@@ -69,7 +69,7 @@ class Pyramid:
 
 
 def paste(mask: np.ndarray, square: Square, size: tuple[int, int]) -> torch.Tensor:
-    """What `Pyramid.crop` cut out, put back: mask float [h, h] of `square` as float32 [H, W], zero outside the square."""
+    """What `Pyramid.crop` cut out, put back: mask [h, h] of `square` as float32 [H, W], zero outside."""
     height, width = size
     shrink = max(1.0, max(size) / PASTE_SIDE)
     small = (max(1, round(height / shrink)), max(1, round(width / shrink)))

@@ -1,9 +1,9 @@
-"""The network files that travel with warpkit, and how they are run: one interpreter a file, made at first use and kept."""
+"""The network files that travel with warpkit, and how they are run: one interpreter a file, made once."""
 
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ DATA = Path(__file__).parent / "data"
 
 
 class Network:
-    """A .tflite file run by LiteRT: one picture in, its outputs by name out. Safe to call from several threads, one at a time."""
+    """A .tflite file run by LiteRT: a picture in, outputs by name out. Calls from several threads take turns."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -32,14 +32,14 @@ class Network:
         self._lock = threading.Lock()
 
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """image [H, W, 3] float32, in the size and range the file was trained for; gives every output without its batch axis."""
+        """The outputs, without their batch axis, for an image [H, W, 3] of the size and range that the file wants."""
         with self._lock:
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(image[None], dtype=np.float32))
             self._interpreter.invoke()
             return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def network(name: str) -> Network:
     """The network of models/recovery/data/<name>.tflite."""
     return Network(DATA / f"{name}.tflite")

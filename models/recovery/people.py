@@ -189,23 +189,26 @@ def detect_people(image: np.ndarray) -> list[Detection]:
     check_picture(image)
     picture = Pyramid(image)
     size = picture.size
-    squares = [square for _, square in detect(picture, _whole_picture(size))]
-    for share in TILE_SIDES:
+    squares = [(square, 0) for _, square in detect(picture, _whole_picture(size))]
+    for level, share in enumerate(TILE_SIDES, start=1):
         side = max(size) * share
         if side >= 2 * MIN_SIDE:
-            squares += [square for tile in _tiles(size, side) for _, square in detect(picture, tile)]
+            squares += [(square, level) for tile in _tiles(size, side) for _, square in detect(picture, tile)]
 
-    candidates: list[tuple[Landmarks, np.ndarray, bool]] = []
-    for square in _distinct(squares):
+    candidates: list[tuple[Landmarks, np.ndarray, tuple[bool, int, int]]] = []
+    for square, level in _distinct(squares):
         first = landmarks(picture, square)
         if first.score < BELIEF:
             continue
         found = landmarks(picture, first.next_square())
         box = _box(found, size)
         if found.score >= BELIEF and box[3] - box[1] >= MIN_HEIGHT:
-            candidates.append((found, _thumbnail_mask(found, size), min(first.score, found.score) >= SURE))
-    # the sure first: a square that holds several people can look like one large person, but never a sure one
-    candidates.sort(key=lambda candidate: (not candidate[2], -int(candidate[1].sum())))
+            mask = _thumbnail_mask(found, size)
+            unsure = min(first.score, found.score) < SURE
+            candidates.append((found, mask, (unsure, level, -int(mask.sum()))))
+    # of several views of one person the first counts: the sure ones, because a square that holds several people can look
+    # like one large person; then those of the larger tile, because part of a body can look like a whole one
+    candidates.sort(key=lambda candidate: candidate[2])
 
     people: list[tuple[Landmarks, np.ndarray]] = []
     for found, mask, _ in candidates:
@@ -217,16 +220,16 @@ def detect_people(image: np.ndarray) -> list[Detection]:
     return sorted(believed, key=lambda detection: -detection.area)
 
 
-def _distinct(squares: list[Square]) -> list[Square]:
+def _distinct(squares: list[tuple[Square, int]]) -> list[tuple[Square, int]]:
     """Squares without those that nearly repeat an earlier one."""
-    kept: list[Square] = []
-    for square in squares:
+    kept: list[tuple[Square, int]] = []
+    for square, level in squares:
         if not any(
             np.hypot(*np.subtract(square.centre, other.centre)) < 0.1 * other.side
             and 0.8 < square.side / other.side < 1.25
-            for other in kept
+            for other, _ in kept
         ):
-            kept.append(square)
+            kept.append((square, level))
     return kept
 
 
