@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from warpkit.models.bodies.body import JOINTS, KEYPOINTS
+from warpkit.models.bodies.kinematics import ancestry, chain_turns, skin, tree_levels
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, nearest_rotation
 
 EXPORT = Path(__file__).parent / "data" / "anny.npz"
@@ -54,12 +55,8 @@ class Skeleton(nn.Module):
         self.bones = bones
         place = {bone: i for i, bone in enumerate(bones)}
         local = [place.get(parents[bone], 0) for bone in bones]
-        ancestry = torch.zeros(len(bones), len(bones))
-        for i, parent in enumerate(local):
-            ancestry[i] = ancestry[parent]
-            ancestry[i, i] = float(i > 0)
         self.register_buffer("parents", torch.tensor(local), persistent=False)
-        self.register_buffer("ancestry", ancestry, persistent=False)
+        self.register_buffer("ancestry", ancestry([-1, *local[1:]]), persistent=False)
         self.register_buffer("heads", data["heads"][bones], persistent=False)
         self.register_buffer("head_shapes", data["head_shapes"][:, bones].flatten(1), persistent=False)
         self.register_buffer("orientations", data["orientations"][bones], persistent=False)
@@ -109,7 +106,6 @@ class Anny(nn.Module):
     weights: Tensor
     node_joint: Tensor
     node_share: Tensor
-    node_place: Tensor
     node_weights: Tensor
     bone_node: Tensor
     straighten: Tensor
@@ -156,9 +152,7 @@ class Anny(nn.Module):
         nodes, node_of_bone = _nodes(bones, parents)
         buffer("node_joint", torch.tensor([JOINTS.index(joint) for joint, _, _ in nodes]))
         buffer("node_share", torch.tensor([share for _, share, _ in nodes]))
-        self._levels = _levels([parent for _, _, parent in nodes])
-        order = [node for level, _ in self._levels for node in level]
-        buffer("node_place", torch.tensor([order.index(node) for node in range(len(nodes))]))
+        self._levels = tree_levels([parent for _, _, parent in nodes])
         buffer("bone_node", torch.tensor(node_of_bone))
         node_weights = torch.zeros(len(nodes), self.num_vertices).index_add_(0, self.bone_node, self.weights)
         buffer("node_weights", node_weights)
@@ -214,11 +208,7 @@ class Anny(nn.Module):
     def node_turns(self, pose: Tensor) -> Tensor:
         """Turns `[B, nodes, 3, 3]` away from the T-pose of the groups of bones that move as one."""
         local = axis_angle_to_matrix(pose[:, self.node_joint] * self.node_share[:, None])
-        done: list[Tensor] = []
-        for level, places in self._levels:
-            turn = local[:, level]
-            done.append(turn if not done else done[-1][:, places] @ turn)
-        return torch.cat(done, 1)[:, self.node_place]
+        return chain_turns(local, self._levels)
 
     def forward(
         self, pose: Tensor, shape: Tensor, *, offsets: Tensor | None = None, vertices: Tensor | None = None
@@ -256,14 +246,11 @@ class Anny(nn.Module):
         """Linear blend skinning: `[B, 3, N]` for bone turns `[B, J, 3, 3]` from the reference pose."""
         heads, upright = self.skeleton.rest(coefficients)
         motion, places = self.skeleton(turns, heads, upright)
-        shift = places - (motion @ heads[..., None]).squeeze(-1)
-        rigid = torch.cat((motion, shift[..., None]), -1).flatten(2).mT  # [B, 12, J]
         template, shapes, weights = self.vertices, self.shapes, self.weights
         if vertices is not None:
             template, shapes, weights = template[:, vertices], shapes[:, :, vertices], weights[:, vertices]
         rest = template + (coefficients @ shapes.flatten(1)).unflatten(1, template.shape)
-        blend = (rigid @ weights).unflatten(1, (3, 4))
-        return (blend[:, :, :3] * rest[:, None]).sum(2) + blend[:, :, 3]
+        return skin(motion, places, heads, weights, rest)
 
     def joints(self, pose: Tensor, shape: Tensor) -> Tensor:
         """Places of the joints; see `BodyModel`."""
@@ -319,15 +306,6 @@ def _nodes(bones: list[str], parents: list[int]) -> tuple[list[tuple[str, float,
             group = nodes.index(node)
         groups.append(group)
     return nodes, groups
-
-
-def _levels(parents: list[int]) -> list[tuple[list[int], list[int]]]:
-    """Nodes by depth, each level with the places of its parents within the level above."""
-    levels: list[tuple[list[int], list[int]]] = [([0], [])]
-    while above := levels[-1][0]:
-        level = [node for node, parent in enumerate(parents) if parent in above]
-        levels.append((level, [above.index(parents[node]) for node in level]))
-    return levels[:-1]
 
 
 def _t_pose(bones: list[str], heads: Tensor) -> Tensor:

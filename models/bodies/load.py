@@ -4,6 +4,7 @@ from pathlib import Path
 
 from warpkit.models.bodies.anny import Anny
 from warpkit.models.bodies.body import BodyModel
+from warpkit.models.bodies.smpl import Smpl, find_file
 from warpkit.models.errors import InputError
 
 BODIES = ("anny", "smpl", "smplh", "smplx")
@@ -21,4 +22,8 @@ def load_body(name: str = "anny", folder: Path | None = None) -> BodyModel:
     """
     if name == "anny":
         return Anny()
+    if name in BODIES:
+        if folder is None:
+            raise InputError(f"the body {name!r} needs the folder that holds its model files")
+        return Smpl(name, find_file(name, Path(folder)))
     raise InputError(f"unknown body {name!r}: expected one of {', '.join(BODIES)}")
