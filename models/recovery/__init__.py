@@ -2,5 +2,6 @@
 
 from warpkit.models.recovery.people import Detection, choose_person, detect_people
 from warpkit.models.recovery.photo import Person, fit_detection, recover
+from warpkit.models.recovery.video import Clip, recover_clip
 
-__all__ = ["Detection", "Person", "choose_person", "detect_people", "fit_detection", "recover"]
+__all__ = ["Clip", "Detection", "Person", "choose_person", "detect_people", "fit_detection", "recover", "recover_clip"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import KEYPOINTS, PARENTS, Body, BodyModel, Camera
+from warpkit.models.bodies import JOINTS, KEYPOINTS, PARENTS, Body, BodyModel, Camera
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.recovery.blazepose import LANDMARKS
 from warpkit.models.recovery.outline import Frame, Matches, Outline, Silhouettes, match
@@ -29,8 +29,11 @@ SIGMA_DEPTH, OUTLIER_DEPTH = 0.10, 0.4  # metres: world landmarks are poor in de
 SIGMA_OUTLINE, OUTLIER_OUTLINE = 0.005, 0.015  # of the body's height
 OUTLINE_WEIGHT = 60.0  # all points of the outline together count as so many measurements
 SHAPE_WEIGHT = 1.5
+WIDER = (100.0, 3.0, 1.0)  # outliers are told from a pose that is not yet reached by narrowing in these stages
+UNKNOWN = 0.05  # how much of the pose prior holds in frames where the person was lost: there the neighbours say more
 TILT_SPREAD = (0.4, 0.02, 0.3)  # radians; turning about the vertical is yaw's
 
+SLOW_JOINTS = {"spine1", "spine2", "spine3", "left_collar", "right_collar", "left_foot", "right_foot"}
 YAW, TILT, JOINT, SCALE, OFFSET, SHAPE = 0, slice(1, 4), slice(4, 67), 67, slice(68, 70), 70
 
 
@@ -44,7 +47,9 @@ class Targets:
     world_scale: Tensor  # [T] pixels per metre of the world landmarks
     height: Tensor  # [T] about a body's height in pixels
     yaw: Tensor  # [T] radians: how the torso is turned, by the world landmarks
-    middle: Tensor  # [T, 2] pixels: the middle of the hips
+    hips: Tensor  # [T, 2] pixels: the middle of the hips
+    middle: Tensor  # [T, 2] pixels: where the parameters' offset counts from
+    found: Tensor  # [T] 1 where the person was found, 0 where nothing is known
 
 
 def targets_of(detections: list[Detection]) -> Targets:
@@ -63,7 +68,8 @@ def targets_of(detections: list[Detection]) -> Targets:
     left, right = world[:, TORSO[0::2]].sum(1), world[:, TORSO[1::2]].sum(1)
     across = left - right
     yaw = torch.atan2(-across[:, 2], across[:, 0])
-    return Targets(points, depth, weights, scale, scale * BODY_HEIGHT, yaw, points[:, HIPS].mean(1))
+    hips = points[:, HIPS].mean(1)
+    return Targets(points, depth, weights, scale, scale * BODY_HEIGHT, yaw, hips, hips, torch.ones(len(points)))
 
 
 class Fitter:
@@ -74,16 +80,23 @@ class Fitter:
         self.silhouettes = Silhouettes(model)
         self.prior = PosePrior()
         self.offsets = torch.zeros(len(USED), 3)
+        limbs = [12.0 if name in SLOW_JOINTS else 40.0 for name in JOINTS[1:]]
+        self.acceleration = torch.tensor([20.0, 8.0, 8.0, 8.0, *(a for a in limbs for _ in range(3)), 0.6, 4.0, 4.0])
         self.size = SHAPE + model.num_shape
 
-    def start(self, targets: Targets, yaw: Tensor | None = None) -> Tensor:
+    def start(self, targets: Targets) -> Tensor:
         """The parameters [T, P] to begin with: a body at rest, turned as the torso is, the mean shape."""
-        count = len(targets.points)
-        x = torch.zeros(count, self.size)
-        x[:, YAW] = targets.yaw if yaw is None else yaw
+        x = torch.zeros(len(targets.points), self.size)
+        x[:, YAW] = targets.yaw
         x[:, JOINT] = self.prior.mean.flatten()
+        x[:, SCALE] = (targets.world_scale * BODY_HEIGHT / targets.height).log()
+        x[:, OFFSET] = (targets.hips - targets.middle) / targets.height[:, None]
         x[:, SHAPE:] = self.model.mean_shape
         return x
+
+    def _one_shape(self, body: Body) -> Tensor:
+        """The shapes, as a batch of one where they are all the same: what depends on shape alone is then computed once."""
+        return body.shape[:1] if bool((body.shape == body.shape[:1]).all()) else body.shape
 
     def body(self, x: Tensor, targets: Targets, frames: Tensor | None = None) -> Body:
         """Parameters [N, P] as bodies; `frames` [N] says whose targets each row belongs to (default: row by row)."""
@@ -98,7 +111,7 @@ class Fitter:
 
     def landmarks(self, body: Body) -> Tensor:
         """The places [B, 21, 3] in body space where the landmark network would see the USED landmarks."""
-        points = self.model.keypoints(body.pose, body.shape)[:, USED_KEYPOINTS]
+        points = self.model.keypoints(body.pose, self._one_shape(body))[:, USED_KEYPOINTS]
         if self.offsets.any():
             points = points + torch.einsum("bkij,kj->bki", _global_rotations(body.pose)[:, BONES], self.offsets)
         return points
@@ -120,15 +133,16 @@ class Fitter:
             ratio = targets.world_scale[frames] / body.camera.scale
             deep = (depth - targets.depth[frames] * ratio[:, None]) / SIGMA_DEPTH
             shared = weight[frames]
+            sure = targets.found[frames, None].clamp(min=UNKNOWN)
             parts = [
                 (flat * shared[..., None]).flatten(1),
                 deep * shared,
-                self.prior(rows[:, JOINT].unflatten(1, (21, 3))),
+                self.prior(rows[:, JOINT].unflatten(1, (21, 3))) * sure,
                 rows[:, TILT] / torch.tensor(TILT_SPREAD),
                 self._shape(rows[:, SHAPE:]),
             ]
             if matches is not None:
-                pixels = body.camera.pixels(self.model(body.pose, body.shape, vertices=vertices))[:, inverse]
+                pixels = body.camera.pixels(self.model(body.pose, self._one_shape(body), vertices=vertices))[:, inverse]
                 gap = ((pixels - matches.points) * matches.outward).sum(-1)
                 each = (matches.weights * OUTLINE_WEIGHT).sqrt()
                 parts.append(gap / (height[..., 0] * SIGMA_OUTLINE) * each)
@@ -153,26 +167,43 @@ class Fitter:
         penalty = self.model.shape_penalty(alone.reshape(-1, count)).reshape(-1, count)
         return SHAPE_WEIGHT * away.sign() * penalty.clamp(min=0).sqrt()
 
-    def fit_landmarks(self, targets: Targets, start: Tensor, *, steps: int = 25) -> Tensor:
+    def fit_landmarks(self, targets: Targets, start: Tensor, *, steps: int = 30) -> Tensor:
         """First the camera and the turn alone, then everything."""
         residuals, robust = self._residuals(targets, None)
         free = torch.zeros(self.size, dtype=torch.bool)
         free[[YAW, SCALE]], free[OFFSET] = True, True
-        x = minimise(residuals, start, free, robust * 10, steps=6)
-        return minimise(residuals, x, torch.ones_like(free), robust, steps=steps)
+        x = minimise(residuals, start, free, robust * WIDER[0], steps=6, apart=SHAPE)
+        free[:] = True
+        for wider in WIDER:
+            x = minimise(residuals, x, free, robust * wider, steps=steps // len(WIDER), apart=SHAPE)
+        return x
+
+    def fit_clip(self, targets: Targets, start: Tensor, fps: float, *, steps: int = 24) -> Tensor:
+        """Landmarks of a whole clip [T, P] at once, with the shape of `start` and a prior on accelerations."""
+        residuals, robust = self._residuals(targets, None)
+        free = torch.ones(self.size, dtype=torch.bool)
+        free[SHAPE:] = False
+        smooth = torch.zeros(self.size)
+        smooth[: len(self.acceleration)] = (fps**2 / self.acceleration).square()
+        x = start
+        for wider in WIDER:
+            x = minimise(
+                residuals, x, free, robust * wider, steps=steps // len(WIDER), smooth=smooth, fresh=2, apart=SHAPE
+            )
+        return x
 
     def fit_outline(
         self, targets: Targets, start: Tensor, outline: Outline, frame: Frame, *, rounds: int = 6, steps: int = 2
     ) -> Tensor:
         """Landmarks and outline, of one frame: points are matched anew every few steps."""
-        x = start
+        x, free = start, torch.ones(self.size, dtype=torch.bool)
         for _ in range(rounds):
             body = self.body(x, targets)
             vertices = self.model(body.pose, body.shape)
             seen = self.silhouettes.outline(vertices, body.camera, frame)
             matches = match(outline, seen, float(targets.height[0]), self.silhouettes.head)
             residuals, robust = self._residuals(targets, matches)
-            x = minimise(residuals, x, torch.ones(self.size, dtype=torch.bool), robust, steps=steps)
+            x = minimise(residuals, x, free, robust, steps=steps, apart=SHAPE)
         return x
 
 

@@ -79,7 +79,8 @@ class Detection:
         return False
 
 
-def _whole_picture(size: tuple[int, int]) -> Square:
+def whole_picture(size: tuple[int, int]) -> Square:
+    """The square round a whole picture of size (height, width)."""
     height, width = size
     return Square((width / 2, height / 2), max(size))
 
@@ -189,7 +190,7 @@ def detect_people(image: np.ndarray) -> list[Detection]:
     check_picture(image)
     picture = Pyramid(image)
     size = picture.size
-    squares = [(square, 0) for _, square in detect(picture, _whole_picture(size))]
+    squares = [(square, 0) for _, square in detect(picture, whole_picture(size))]
     for level, share in enumerate(TILE_SIDES, start=1):
         side = max(size) * share
         if side >= 2 * MIN_SIDE:
@@ -206,8 +207,8 @@ def detect_people(image: np.ndarray) -> list[Detection]:
             mask = _thumbnail_mask(found, size)
             unsure = min(first.score, found.score) < SURE
             candidates.append((found, mask, (unsure, level, -int(mask.sum()))))
-    # of several views of one person the first counts: the sure ones, because a square that holds several people can look
-    # like one large person; then those of the larger tile, because part of a body can look like a whole one
+    # of several views of one person the first counts: the sure ones, because a square with several people can look like
+    # one large person; then those of the larger tile, because part of a body can look like a whole one
     candidates.sort(key=lambda candidate: candidate[2])
 
     people: list[tuple[Landmarks, np.ndarray]] = []

@@ -25,14 +25,21 @@ def _evaluate(residuals: Residuals, rows: Tensor, frames: Tensor) -> Tensor:
     return torch.cat([residuals(part, part_frames) for part, part_frames in parts])
 
 
-def _jacobian(residuals: Residuals, x: Tensor, base: Tensor, free: Tensor, step: float) -> Tensor:
+def _jacobian(residuals: Residuals, x: Tensor, base: Tensor, free: Tensor, step: float, apart: int) -> Tensor:
     """[T, R, F]: by forward differences. One batch of body evaluations is much cheaper than as many backward passes."""
     count, number = x.shape[0], int(free.sum())
     moved = x[:, None].repeat(1, number, 1)
     columns = torch.nonzero(free)[:, 0]
     moved[:, torch.arange(number), columns] += step
-    frames = torch.arange(count).repeat_interleave(number)
-    values = _evaluate(residuals, moved.flatten(0, 1), frames).unflatten(0, (count, number))
+    frames = torch.arange(count).repeat_interleave(number).unflatten(0, (count, number))
+    values = torch.cat(
+        [
+            _evaluate(residuals, moved[:, part].flatten(0, 1), frames[:, part].flatten()).unflatten(0, (count, -1))
+            for part in (columns < apart, columns >= apart)
+            if part.any()
+        ],
+        1,
+    )
     return ((values - base[:, None]) / step).transpose(1, 2)
 
 
@@ -53,6 +60,7 @@ def minimise(
     steps: int,
     smooth: Tensor | None = None,
     fresh: int = 1,
+    apart: int,
     difference: float = 1e-3,
     tolerance: float = 1e-4,
 ) -> Tensor:
@@ -66,6 +74,7 @@ def minimise(
         steps: at most this many steps are tried.
         smooth: [P] weights of the second differences over the frames; None leaves the frames independent.
         fresh: the Jacobian is computed anew every so many steps.
+        apart: parameters from this number on are moved in a batch of their own (so that a batch has one shape).
         difference: the step of the numerical derivative.
         tolerance: the relative fall of the cost at which to stop.
 
@@ -81,7 +90,7 @@ def minimise(
     damping, jacobian, age = 1e-2, None, 0
     for _ in range(steps):
         if jacobian is None or age >= fresh:
-            jacobian, age = _jacobian(residuals, x, base, free, difference), 0
+            jacobian, age = _jacobian(residuals, x, base, free, difference, apart), 0
         age += 1
         weight = _weights(base, robust)
         normal = torch.einsum("trf,tr,trg->tfg", jacobian, weight, jacobian).double()

@@ -1,0 +1,243 @@
+"""A video: one person followed from frame to frame, then one fit over the whole clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import Body, BodyModel
+from warpkit.models.errors import InputError
+from warpkit.models.recovery.blazepose import Landmarks, detect, landmarks
+from warpkit.models.recovery.crops import Pyramid, Square
+from warpkit.models.recovery.fit import SHAPE, Fitter, Targets, targets_of
+from warpkit.models.recovery.people import (
+    BELIEF,
+    LOOKS,
+    Detection,
+    check_picture,
+    choose_person,
+    detect_people,
+    look,
+    to_detection,
+    whole_picture,
+)
+from warpkit.models.recovery.photo import fit_detection, fitter
+
+WINDOW, OVERLAP = 256, 32  # frames fitted at once, and shared by two windows, which are faded into each other there
+LEAST_FOUND = 0.5  # the share of frames in which the person must be found
+SEARCHES = 5  # a second, while nobody has been found yet
+KEY_FRAMES = 5  # that the shape is taken from, at most
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A person in a video.
+
+    Attributes:
+        body: B = T frames, with one shape repeated.
+        fps: frames a second.
+        size: (height, width) of the frames in pixels.
+        found: [T] bool; in the other frames the person was lost and the body is interpolated.
+        landmark_error: the mean distance, where found, between the body's landmarks and the network's, as a fraction of
+            the body's height in pixels.
+        people: how many people there were in the frame where the following began.
+    """
+
+    body: Body
+    fps: float
+    size: tuple[int, int]
+    found: Tensor
+    landmark_error: float
+    people: int = 1
+
+
+class _Track:
+    """Follows one person: the detector once, then the landmark network's own square, the detector again when lost."""
+
+    def __init__(self, fps: float, person: int | None) -> None:
+        self.person = person
+        self.pause = max(1, round(fps / SEARCHES))
+        self.detections: list[Detection | None] = []
+        self.keys: list[Detection] = []
+        self.key_step = 1
+        self.people = 0
+        self.size: tuple[int, int] | None = None
+        self.trouble: InputError | None = None
+        self._square: Square | None = None
+
+    def add(self, frame: np.ndarray) -> None:
+        """The next frame."""
+        if self.size is None:
+            check_picture(frame)
+            self.size = (frame.shape[0], frame.shape[1])
+        elif frame.shape[:2] != self.size:
+            raise InputError(
+                f"all frames of a video must have one size: frame {len(self.detections)} is "
+                f"{frame.shape[1]}x{frame.shape[0]}, the first {self.size[1]}x{self.size[0]}"
+            )
+        detection = self._begin(frame) if self._square is None else self._follow(Pyramid(frame), self._square)
+        if detection is not None:
+            self._square = detection.next_square
+            self._keep_key(detection)
+            detection = replace(detection, small_mask=np.zeros((1, 1)))
+        self.detections.append(detection)
+
+    def _begin(self, frame: np.ndarray) -> Detection | None:
+        if len(self.detections) % self.pause:
+            return None
+        people = detect_people(frame)
+        try:
+            chosen = choose_person(people, self.person)
+        except InputError as trouble:
+            if people or self.trouble is None:
+                self.trouble = trouble
+            return None
+        self.people = len(people)
+        return chosen
+
+    def _follow(self, picture: Pyramid, square: Square) -> Detection | None:
+        found = look(picture, square, looks=LOOKS[:1])
+        if found.score < BELIEF:
+            again = self._find_again(picture, square)
+            if again is None:
+                return None
+            found = look(picture, again.next_square(), looks=LOOKS[:1])
+            if found.score < BELIEF:
+                return None
+        return to_detection(found, picture.size)
+
+    def _find_again(self, picture: Pyramid, square: Square) -> Landmarks | None:
+        """Of the people that the detector sees, the one nearest to where the lost one was, if near enough."""
+        candidates = [landmarks(picture, seen) for _, seen in detect(picture, whole_picture(picture.size))]
+        near = [
+            (float(np.hypot(*np.subtract(one.square.centre, square.centre))), i)
+            for i, one in enumerate(candidates)
+            if one.score >= BELIEF and 0.5 < one.square.side / square.side < 2.0
+        ]
+        near = [pair for pair in near if pair[0] < 0.5 * square.side]
+        return candidates[min(near)[1]] if near else None
+
+    def _keep_key(self, detection: Detection) -> None:
+        """Keeps some frames with their masks, evenly over the clip, however long it grows."""
+        if len(self.detections) % self.key_step == 0 and detection.whole:
+            self.keys.append(detection)
+        if len(self.keys) > 2 * KEY_FRAMES:
+            self.keys = self.keys[::2]
+            self.key_step *= 2
+
+
+@torch.no_grad()
+def recover_clip(
+    frames: Iterable[np.ndarray],
+    model: BodyModel,
+    fps: float,
+    *,
+    person: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Clip:
+    """Bodies and cameras of one person through a video.
+
+    Frames are read once, one at a time, and only their landmarks are kept. The fit takes one shape from a few frames, then
+    poses and cameras of all frames at once, with a prior on accelerations that also fills the frames in which the person
+    was lost.
+
+    Args:
+        frames: uint8 [H, W, 3], RGB, all of one size.
+        model: the body model whose parameters are wanted.
+        fps: frames a second.
+        person: which one of the people in the first frame that shows a whole person, counted from 1, the largest first;
+            None: the largest.
+        progress: called with the number of frames looked at so far.
+
+    Raises:
+        InputError: no frames, frames too small or of several sizes, no person, no such person, only an upper body, or
+            the person was found in fewer than half of the frames.
+    """
+    track = _Track(fps, person)
+    for frame in frames:
+        track.add(frame)
+        if progress is not None:
+            progress(len(track.detections))
+    total = len(track.detections)
+    if total == 0 or track.size is None:
+        raise InputError("the video has no frames")
+    if not track.people:
+        raise track.trouble or InputError("no person was found in the video")
+    found = torch.tensor([one is not None for one in track.detections])
+    if int(found.sum()) < LEAST_FOUND * total:
+        raise InputError(
+            f"the person was found in only {int(found.sum())} of the video's {total} frames: at least half must show "
+            "the whole person"
+        )
+
+    fit = fitter(model)
+    targets = _clip_targets(track.detections, found)
+    number = min(max(1, total // 15), KEY_FRAMES, len(track.keys))
+    keys = [track.keys[i] for i in np.linspace(0, len(track.keys) - 1, number).round().astype(int)]
+    shape = torch.cat([fit_detection(key, model).body.shape for key in keys]).median(0).values
+    x = _fit_windows(fit, targets, shape, fps)
+    x = _hold_ends(x, found)
+    body = fit.body(x, targets)
+    points = targets.points[found]
+    extent = (points.amax(1) - points.amin(1)).amax(1).clamp(min=1.0)
+    error = float((fit.errors(body, targets)[found].mean(1) / extent).mean())
+    return Clip(body, float(fps), track.size, found, error, track.people)
+
+
+def _clip_targets(detections: list[Detection | None], found: Tensor) -> Targets:
+    """Targets of all frames with one height and one middle, so that scale and offset move smoothly."""
+    seen = targets_of([one for one in detections if one is not None])
+    times, known = np.arange(len(detections)), torch.nonzero(found)[:, 0].numpy()
+
+    def spread(values: Tensor) -> Tensor:
+        flat = values.reshape(len(known), -1).numpy()
+        columns = [np.interp(times, known, column) for column in flat.T]
+        return torch.from_numpy(np.stack(columns, 1)).float().reshape(len(times), *values.shape[1:])
+
+    # a median over neighbours: single frames in which front and back are confused must not turn the start about
+    turned = np.unwrap(seen.yaw.numpy())
+    padded = np.pad(turned, 4, mode="edge")
+    calm = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), -1)
+    height, middle = seen.height.median(), seen.hips.mean(0)
+    weights = spread(seen.weights) * found[:, None]
+    return Targets(
+        points=spread(seen.points),
+        depth=spread(seen.depth),
+        weights=weights,
+        world_scale=spread(seen.world_scale),
+        height=height.expand(len(times)),
+        yaw=spread(torch.from_numpy(calm).float()),
+        hips=spread(seen.hips),
+        middle=middle.expand(len(times), 2),
+        found=found.float(),
+    )
+
+
+def _fit_windows(fit: Fitter, targets: Targets, shape: Tensor, fps: float) -> Tensor:
+    """The clip fit, in overlapping windows that bound the memory."""
+    total = len(targets.points)
+    start = fit.start(targets)
+    start[:, SHAPE:] = shape
+    result = start.clone()
+    first = 0
+    while True:
+        last = min(first + WINDOW, total)
+        part = Targets(*(getattr(targets, name)[first:last] for name in Targets.__dataclass_fields__))
+        fitted = fit.fit_clip(part, start[first:last], fps)
+        fade = torch.ones(last - first, 1)
+        if first:
+            fade[:OVERLAP, 0] = (torch.arange(OVERLAP) + 1) / (OVERLAP + 1)
+        result[first:last] = fade * fitted + (1 - fade) * result[first:last]
+        if last == total:
+            return result
+        first = last - OVERLAP
+
+
+def _hold_ends(x: Tensor, found: Tensor) -> Tensor:
+    """Before the first and after the last frame that shows the person, the body stands still."""
+    known = torch.nonzero(found)[:, 0]
+    return x[torch.arange(len(x)).clamp(min=int(known[0]), max=int(known[-1]))]
