@@ -1,0 +1,70 @@
+// Reading a face of a mesh, and where it lies on the image: shared by the CPU and CUDA walks.
+#pragma once
+
+#include "rasterize/rasterize.h"
+
+namespace warpkit::raster {
+
+// The vertex indices of a face; false when one is out of range (checked at full width).
+template <typename T>
+WARPKIT_HD bool fetch_face(const Mesh<T>& mesh, int64_t face, int64_t (&index)[3]) {
+  bool good = true;
+  for (int k = 0; k < 3; ++k) {
+    index[k] = mesh.wide_faces ? static_cast<const int64_t*>(mesh.faces)[3 * face + k]
+                               : static_cast<const int32_t*>(mesh.faces)[3 * face + k];
+    good = good && index[k] >= 0 && index[k] < mesh.num_vertices;
+  }
+  return good;
+}
+
+// The corners of a face of the mesh's first image; false when an index is out of range.
+template <typename T>
+WARPKIT_HD bool fetch_corners(const Mesh<T>& mesh, const View& view, int64_t face, Corner (&corner)[3]) {
+  int64_t index[3];
+  if (!fetch_face(mesh, face, index)) return false;
+  for (int k = 0; k < 3; ++k) {
+    const T* vertex = mesh.vertices + index[k] * mesh.components;
+    corner[k] = make_corner(vertex[0], vertex[1], vertex[2],
+                            mesh.components == 4 ? static_cast<double>(vertex[3]) : 1.0,
+                            static_cast<double>(view.width), static_cast<double>(view.height));
+  }
+  return true;
+}
+
+// Finite, in front of the near plane, within the reach of exact edges.
+WARPKIT_HD bool drawable(const Corner (&corner)[3], bool perspective, double near) {
+  bool good = reach(corner[0], corner[1], corner[2]) < kInt128Limit;
+  for (int k = 0; k < 3; ++k)
+    good = good && is_finite(corner[k].depth) && (!perspective || corner[k].w >= near);
+  return good;
+}
+
+template <typename I>
+WARPKIT_HD I least(I a, I b, I c) {
+  return a < b ? (a < c ? a : c) : (b < c ? b : c);
+}
+template <typename I>
+WARPKIT_HD I most(I a, I b, I c) {
+  return a > b ? (a > c ? a : c) : (b > c ? b : c);
+}
+
+template <typename I>
+WARPKIT_HD bool find_box_in(const Corner (&corner)[3], const View& view, Box* box) {
+  const I x[3] = {I(corner[0].x), I(corner[1].x), I(corner[2].x)},
+          y[3] = {I(corner[0].y), I(corner[1].y), I(corner[2].y)};
+  const I area = area_of(x[0], y[0], x[1], y[1], x[2], y[2]);
+  if (area == 0 || (view.cull == 1 && area > 0) || (view.cull == 2 && area < 0)) return false;
+  box->j0 = first_pixel(least(x[0], x[1], x[2]), static_cast<int32_t>(view.width));
+  box->j1 = last_pixel(most(x[0], x[1], x[2]), static_cast<int32_t>(view.width));
+  box->i0 = first_pixel(least(y[0], y[1], y[2]), static_cast<int32_t>(view.height));
+  box->i1 = last_pixel(most(y[0], y[1], y[2]), static_cast<int32_t>(view.height));
+  return box->j0 <= box->j1 && box->i0 <= box->i1;
+}
+
+// The pixels that a drawable face may cover; false: none (no area, culled, or no centre in its box).
+WARPKIT_HD bool find_box(const Corner (&corner)[3], const View& view, Box* box) {
+  return reach(corner[0], corner[1], corner[2]) < kInt64Limit ? find_box_in<int64_t>(corner, view, box)
+                                                              : find_box_in<int128>(corner, view, box);
+}
+
+}  // namespace warpkit::raster
