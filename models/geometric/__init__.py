@@ -1,0 +1,1 @@
+"""The picture made without learned weights: mattes, backgrounds, appearance and rendering."""
