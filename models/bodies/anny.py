@@ -118,6 +118,8 @@ class Anny(nn.Module):
     straighten: Tensor
     joint_bones: Tensor
     extremes: Tensor
+    keypoint_nodes: Tensor
+    keypoint_straighten: Tensor
     pair_bone: Tensor
     pair_weight: Tensor
     pair_vertices: Tensor
@@ -168,6 +170,8 @@ class Anny(nn.Module):
         buffer("straighten", _t_pose(bones, self.skeleton(identity, heads, upright)[1][0]))
         buffer("joint_bones", torch.tensor([bones.index(_bone_of(joint)) for joint in JOINTS]))
         self._prepare_keypoints(data, parents)
+        buffer("keypoint_nodes", self.bone_node[self.keypoint_skeleton.bones])
+        buffer("keypoint_straighten", self.straighten[self.keypoint_skeleton.bones])
         buffer("extremes", data["extremes"])
 
     def _prepare_keypoints(self, data: dict[str, Tensor], parents: list[int]) -> None:
@@ -268,8 +272,7 @@ class Anny(nn.Module):
     def keypoints(self, pose: Tensor, shape: Tensor) -> Tensor:
         """Places of the keypoints; see `BodyModel`. The same as regressed from all vertices."""
         coefficients = self.coefficients(shape)
-        bones = self.keypoint_skeleton.bones
-        turns = self.node_turns(pose)[:, self.bone_node[bones]] @ self.straighten[bones]
+        turns = self.node_turns(pose)[:, self.keypoint_nodes] @ self.keypoint_straighten
         heads, upright = self.keypoint_skeleton.rest(coefficients)
         motion, places = self.keypoint_skeleton(turns, heads, upright)
         shift = places - (motion @ heads[..., None]).squeeze(-1)

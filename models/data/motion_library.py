@@ -254,9 +254,9 @@ def _wave(puppet: Puppet, time: Tensor) -> Frames:
     turns["right_collar"] = turn_z(-9 * DEGREE * up)
     turns |= _arm(
         "right",
-        hang=(74 * (1 - up) + (6 - 4 * wag) * up) * DEGREE,
+        hang=(74 * (1 - up) + (27 - 3 * wag) * up) * DEGREE,
         swing=4 * DEGREE * (1 - up),
-        bend=(14 + 66 * up + 22 * wag) * DEGREE,
+        bend=(14 + 86 * up + 24 * wag) * DEGREE,
         twist=(-6 + 82 * up) * DEGREE,
     )
     turns["right_wrist"] = turn_y(14 * DEGREE * lag) @ turn_z(5 * DEGREE * (1 - up))
