@@ -166,9 +166,8 @@ def _matting(colours: np.ndarray, unknown: np.ndarray, target: np.ndarray, weigh
     wanted = target.reshape(-1)[used]
     precondition = sparse.diags(1 / matrix.diagonal())
     solved, _ = cg(matrix, weight.reshape(-1)[used] * wanted, x0=wanted, rtol=1e-4, maxiter=150, M=precondition)
-    alpha = target.copy().reshape(-1)
-    alpha[used] = solved
-    alpha = alpha.reshape(height, width)
+    alpha = target.copy()
+    alpha.reshape(-1)[used] = solved
     return np.where(unknown, alpha.clip(0, 1), target)
 
 
@@ -235,7 +234,7 @@ def estimate_foreground(image: Tensor, alpha: Tensor, background: Tensor | None 
     return F.pad(crop[None], (left, width - right, top, height - bottom), mode="replicate")[0]
 
 
-def _spread(image: Tensor, weight: Tensor) -> Tensor:
+def spread(image: Tensor, weight: Tensor) -> Tensor:
     """Colours [3, h, w] continued from where weight [h, w] in [0, 1] is 1 to where it is 0, smoothly (push-pull)."""
     layers = [(image, weight[None].clamp(max=1))]
     while max(layers[-1][0].shape[1:]) > 1:
@@ -258,8 +257,8 @@ def _core(alpha: Tensor) -> Tensor:
 
 def _layers(image: Tensor, alpha: Tensor, background: Tensor | None) -> Tensor:
     """The foreground [3, h, w] of a picture [3, h, w] with alpha [h, w]."""
-    front = _spread(image, _core(alpha))
+    front = spread(image, _core(alpha))
     clear = 1 - alpha
-    back = _spread(image, _core(clear)) if background is None else background
+    back = spread(image, _core(clear)) if background is None else background
     rest = image - alpha * front - clear * back
     return (front + alpha * rest / (alpha**2 + LAYER_PRIOR * clear + 1e-6)).clamp(-1, 1)
