@@ -1,0 +1,84 @@
+"""Renders a gathered person in any pose: each source warped to the target by the mesh, blended, with soft edges."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from warpkit import Flow, Fragments, compose_flow, interpolate, rasterize, warp
+from warpkit.models.bodies import Body, BodyModel
+from warpkit.models.geometric.appearance import Appearance
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A person in a window of the frame; outside the window there is nobody."""
+
+    colour: Tensor
+    """[1, 3, h, w] in [-1, 1], as if the person filled the window (not yet multiplied by alpha)."""
+    alpha: Tensor
+    """[1, 1, h, w] in [0, 1]."""
+    filled: Tensor
+    """[1, 1, h, w] share of the colour that no source, mirrored or not, has seen."""
+    corner: tuple[int, int]
+    """Row and column of the window's first pixel in the frame."""
+    fragments: Fragments
+    """At the supersampled resolution of the window."""
+    flow: Flow
+    """[1, 2 S, ...] absolute sampling grid into each source, likewise."""
+
+    def over(self, background: Tensor) -> Tensor:
+        """The person over `background` `[3, H, W]`; a new picture of the same shape."""
+        frame = background.clone()
+        top, left = self.corner
+        height, width = self.alpha.shape[-2:]
+        place = frame[:, top : top + height, left : left + width]
+        place += self.alpha[0] * (self.colour[0] - place)
+        return frame
+
+
+class GeometricRenderer:
+    """Draws one person; everything that does not change between frames is prepared once."""
+
+    def __init__(self, model: BodyModel, appearance: Appearance, *, supersample: int = 2) -> None:
+        """`supersample`: samples along each side of a pixel; edges and the folds between limbs are smoothed by it."""
+        self.model = model
+        self.appearance = appearance
+        self.supersample = supersample
+        self._attributes = torch.cat([appearance.blend, appearance.blend[:, -1:] * appearance.fill], 1)
+        images = appearance.images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        self._images = images[None]
+
+    def window(self, vertices: Tensor, body: Body, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """top, left, height, width of the part of a frame of `size` in which the body lies (at least one pixel)."""
+        height, width = size
+        pixels = body.camera.pixels(vertices)[0]
+        low = (pixels.amin(0) - 2).floor().long().tolist()
+        high = (pixels.amax(0) + 2).ceil().long().tolist()
+        left, right = max(0, min(low[0], width - 1)), max(1, min(high[0], width))
+        top, bottom = max(0, min(low[1], height - 1)), max(1, min(high[1], height))
+        return top, left, max(1, bottom - top), max(1, right - left)
+
+    def __call__(self, body: Body, size: tuple[int, int]) -> Rendered:
+        """The person as `body` (B = 1; its shape is used, its camera in pixels of the frame) in a frame of `size`."""
+        model, appearance, factor = self.model, self.appearance, self.supersample
+        vertices = model(body.pose, body.shape, offsets=appearance.offsets)
+        top, left, height, width = self.window(vertices, body, size)
+        target = body.camera.project(vertices, size)
+        scale = target.new_tensor([size[1] / width, size[0] / height, size[0] / height])
+        shift = target.new_tensor(
+            [(size[1] - 2.0 * left) / width - 1.0, (size[0] - 2.0 * top) / height - 1.0, 0.0]
+        )
+        inner = (factor * height, factor * width)
+        fragments = rasterize(target * scale + shift, model.faces, inner)
+        flow = compose_flow(appearance.vertices, model.faces, fragments)
+        sampled = warp(self._images, flow)[0]  # [2 S, 3, h, w]
+        shares = interpolate(self._attributes, model.faces, fragments)[0].permute(2, 0, 1)  # [2 S + 4, h, w]
+        sources = sampled.shape[0]
+        colour = (shares[:sources, None] * sampled).sum(0) + shares[sources + 1 :]
+        covered = (fragments.face_index[0] >= 0).to(colour)
+        layers = torch.cat([colour, shares[sources : sources + 1], covered[None]])[None]  # background is zero in all
+        layers = torch.nn.functional.avg_pool2d(layers, factor)
+        alpha = layers[:, 4:]
+        colour = layers[:, :3] / alpha.clamp(min=1e-4)
+        return Rendered(colour, alpha, layers[:, 3:4] / alpha.clamp(min=1e-4), (top, left), fragments, flow)

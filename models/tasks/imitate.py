@@ -1,0 +1,177 @@
+"""Motion imitation: a person from photos moves as a reference does (Liquid Warping GAN with Attention, section 3.6)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import Body, BodyModel, Camera, load_body
+from warpkit.models.data.motion import Motion
+from warpkit.models.data.motion_library import MOTIONS, make_motion
+from warpkit.models.errors import InputError
+from warpkit.models.geometric.renderer import GeometricRenderer
+from warpkit.models.media.images import parse_color, read_image
+from warpkit.models.media.video import VideoReader
+from warpkit.models.progress import SILENT, Progress
+from warpkit.models.recovery import recover_clip
+from warpkit.models.tasks.framing import Framing, frame_motion
+from warpkit.models.tasks.sources import Source, gather, read_sources, standing_body, to_image, to_tensor
+
+SIZES = range(64, 4097)
+
+
+@dataclass
+class Imitation:
+    """The frames of one imitation, made as they are asked for."""
+
+    fps: float
+    num_frames: int
+    size: tuple[int, int]
+    """Height and width of a frame."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences that the user should see."""
+    audio_from: Path | None = None
+    """The video whose sound belongs to the frames."""
+    frames: Callable[[], Iterator[np.ndarray]] = lambda: iter(())
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """uint8 RGB frames `[H, W, 3]`."""
+        return self.frames()
+
+
+def resolve_motion(
+    motion: str | Path | Motion, model: BodyModel, fps: float | None, progress: Progress = SILENT
+) -> tuple[Motion, Path | None]:
+    """A motion by name, from a motion file, from a video, or as it is; and the video if there was one.
+
+    Raises InputError for a name that is neither known nor a file (the known ones are listed).
+    """
+    video = None
+    if isinstance(motion, Motion):
+        result = motion
+    elif str(motion) in MOTIONS:
+        result = make_motion(str(motion), fps=fps or 25.0)
+    else:
+        path = Path(motion)
+        if not path.exists():
+            raise InputError(
+                f"motion {str(motion)!r} is neither a known motion ({', '.join(MOTIONS)}) nor a file that exists"
+            )
+        if path.suffix.lower() == ".npz":
+            result = Motion.load(path)
+        else:
+            with VideoReader(path) as reader:
+                clip = recover_clip(iter(reader), model, float(reader.fps), progress=progress)
+            result, video = Motion.from_clip(clip, model), path
+    if fps is not None and abs(result.fps - fps) > 1e-6:
+        result = result.resampled(fps)
+    return result, video
+
+
+def imitate_body(source: Body, motion: Motion, model: BodyModel) -> Body:
+    """The T bodies of `source` (B = 1) moving as `motion`: its shape, the motion's pose and path.
+
+    The camera's scale follows the motion's apparent size, s_t = s_source * s_ref(t) / s_ref(0), and offsets are scaled
+    by the ratio of heights. The first frame's lowest point stands where the source's does.
+    """
+    frames = len(motion.rotations)
+    height = model.height(source.shape)[0]
+    scale = source.camera.scale * motion.scale
+    path = source.camera.scale * (height / motion.height) * motion.path
+
+    def lowest(pose: Tensor) -> Tensor:
+        return -model(pose, source.shape)[0, :, 1].amin()
+
+    ground = source.camera.offset[:, 1] + source.camera.scale * (lowest(source.pose) - lowest(motion.rotations[:1]))
+    start = torch.stack([source.camera.offset[:, 0], ground], -1)
+    return Body(motion.rotations, source.shape.expand(frames, -1), Camera(scale, start + path))
+
+
+def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor:
+    """[3, size, size] the background asked for: "keep", a colour, or a picture that is made to fill the frame."""
+    if str(background) == "keep":
+        return source.plate(framing)
+    color = parse_color(str(background))
+    if color is not None:
+        return (torch.tensor(color).float() / 127.5 - 1)[:, None, None].expand(3, framing.size, framing.size).clone()
+    path = Path(background)
+    if not path.exists():
+        raise InputError(f"background {str(background)!r} is neither 'keep', nor a colour, nor a picture that exists")
+    picture = to_tensor(read_image(path))
+    side = min(picture.shape[-2:])
+    top, left = (picture.shape[-2] - side) / 2, (picture.shape[-1] - side) / 2
+    return Framing(left, top, side, framing.size).cut(picture)
+
+
+def imitate(
+    photos: Sequence[str | Path | np.ndarray],
+    motion: str | Path | Motion,
+    *,
+    size: int = 512,
+    background: str | Path = "keep",
+    body: str = "anny",
+    body_folder: Path | None = None,
+    device: str = "auto",
+    person: int | None = None,
+    fps: float | None = None,
+    side_by_side: bool = False,
+    progress: Progress = SILENT,
+) -> Imitation:
+    """The person in `photos` moving as `motion` does.
+
+    Args:
+        photos: 1 to 8 pictures of one person, any views; files or uint8 RGB arrays `[H, W, 3]`. The first gives the
+            background, the place and the size in the picture.
+        motion: a name from `MOTIONS`, a motion file (`.npz`), a video, or a `Motion`.
+        size: height and width of the frames, pixels.
+        background: "keep" (the first photo's, with the person removed), a colour (`#rrggbb` or a name) or a picture.
+        body: the body model, "anny", or "smpl", "smplh", "smplx" from `body_folder`.
+        device: "cpu", "cuda" or "auto".
+        person: which person of a photo with several, counted from 1 in order of size; the largest by default.
+        fps: frames a second; by default the motion's.
+        side_by_side: frames `[size, 3 size, 3]`: first photo, reference, result.
+        progress: told of each stage.
+
+    Returns:
+        An iterable of frames that also knows their number, rate, and what the user should be told.
+
+    Raises:
+        InputError: something given cannot be used; the message says what and why.
+    """
+    if size not in SIZES or size % 2:
+        raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load_body(body, body_folder)
+    with torch.no_grad():
+        sources = read_sources(photos, model, person=person, progress=progress)
+        moving, video = resolve_motion(motion, model, fps, progress)
+        first = sources[0]
+        appearance = gather(sources, model, resolution=round(1.5 * size), progress=progress)
+        bodies = imitate_body(standing_body(first, appearance), moving, model)
+        joints = model.joints(bodies.pose, bodies.shape)
+        framing = frame_motion(joints, bodies.camera, first.person.size, size)
+        progress.stage("Making the background", None)
+        plate = make_plate(background, first, framing)
+
+    def frames() -> Iterator[np.ndarray]:
+        renderer = GeometricRenderer(model, appearance)
+        references = None
+        for index in range(len(bodies.pose)):
+            with torch.no_grad():
+                chosen = slice(index, index + 1)
+                camera = Camera(bodies.camera.scale[chosen], bodies.camera.offset[chosen])
+                posed = Body(bodies.pose[chosen], bodies.shape[chosen], framing.camera(camera))
+                picture = to_image(renderer(posed, (size, size)).over(plate))
+            yield picture
+
+    return Imitation(
+        fps=moving.fps,
+        num_frames=len(bodies.pose),
+        size=(size, 3 * size if side_by_side else size),
+        audio_from=video,
+        frames=frames,
+    )
