@@ -10,15 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
-from warpkit.models.data.motion_library import make_motion
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
+from warpkit.models.bodies.load import load_body
+make_motion=None
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.geometric.appearance import gather_appearance
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.view import View
-from warpkit.models.media.images import write_image
+write_image=None
 from warpkit.models.metrics import psnr, ssim
-from warpkit.models.tasks.sources import to_image
+to_image=None
 
 SIZE = 512
 VIEWS = {1: (0,), 2: (0, 180), 4: (0, 180, 90, 270)}

@@ -18,6 +18,8 @@ MIRRORED = 0.15
 """Worth of a mirrored sight against a true one that is as square and as fine."""
 SHARPNESS = 4.0
 """Exponent of the blend: high, so that the better sight wins and two that do not align are not seen at once."""
+OCCLUSION_REACH = (1, 3, 6)
+"""Pixels of a view within which the edge of a nearer surface makes a vertex doubtful."""
 UNSEEN = 0.05
 """The sight that weighs as much as the filled colour: anything much worse is not used."""
 
@@ -46,24 +48,27 @@ class Appearance:
 
 
 def visibility(view: View, sight: Sight) -> Tensor:
-    """[V] in [0, 1]: whether the view sees each vertex, and not just past the edge of something in front of it."""
-    unit = view.body.camera.scale[0] * 2.0 / view.resolution  # NDC depth of a metre
-    depth = torch.where(sight.covered, sight.fragments.depth[0], torch.inf)
-    near = -torch.nn.functional.max_pool2d(-depth[None, None], 9, stride=1, padding=4)[0]
-    near = torch.where(torch.isfinite(near), near, 1e3)
-    in_front = sample(near, sight.pixels, mode="nearest")[:, 0]
+    """[V] in [0, 1]: whether the view sees each vertex; less within some pixels of the edge of something in front of it.
+
+    Fits are a few pixels off, so a vertex close behind an arm's edge may really show the arm.
+    """
+    pixel = 2.0 / view.resolution  # in NDC depth, which has the unit of y
+    slack = 0.03 * view.body.camera.scale[0] * pixel
+    depth = torch.where(sight.covered, sight.fragments.depth[0], 1e3)[None]
     facing = sight.normals[:, 2].clamp(min=0.05)
     slope = (1 - facing.square()).sqrt() / facing
-    tolerance = unit * 0.03 + slope * 5.0 * 2.0 / view.resolution  # the window reaches five pixels to each side
+    seen = torch.zeros_like(facing)
+    for reach in OCCLUSION_REACH:
+        nearest = -torch.nn.functional.max_pool2d(-depth, 2 * reach + 1, stride=1, padding=reach)
+        nearest = sample(nearest, sight.pixels, mode="nearest")[:, 0]
+        seen += (sight.projected[:, 2] < nearest + slack + slope * (reach + 1) * pixel).float()
     theirs = ((sample(view.alpha[None], sight.pixels)[:, 0] - 0.5) / 0.4).clamp(0, 1)
-    return ((sight.projected[:, 2] < in_front + tolerance) & (sight.normals[:, 2] > 0.05)).float() * theirs
+    return seen / len(OCCLUSION_REACH) * theirs * (sight.normals[:, 2] > 0.05)
 
 
-def sight_quality(view: View, sight: Sight, surface: Surface) -> Tensor:
-    """[V] how squarely and finely the view sees each vertex: 0 unseen, 1 full on; fades towards what it cannot see."""
-    quality = visibility(view, sight) * sight.normals[:, 2].clamp(min=0).square() * view.detail
-    rings = 3
-    return surface.smooth(surface.erode(quality[:, None], rings), rings)[:, 0]
+def sight_quality(view: View, sight: Sight) -> Tensor:
+    """[V] how squarely and finely the view sees each vertex: 0 unseen, 1 full on."""
+    return visibility(view, sight) * sight.normals[:, 2].clamp(min=0).square() * view.detail
 
 
 def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
@@ -98,7 +103,7 @@ def gather_appearance(views: list[View], model: BodyModel, surface: Surface | No
     shape = torch.cat([view.body.shape for view in views]).mean(0, keepdim=True)
     offsets = fit_shell(views, model, surface)
     sights = [see(view, model, offsets) for view in views]
-    quality = torch.stack([sight_quality(view, sight, surface) for view, sight in zip(views, sights, strict=True)])
+    quality = torch.stack([sight_quality(view, sight) for view, sight in zip(views, sights, strict=True)])
     colours = torch.stack([sample(view.image, sight.pixels) for view, sight in zip(views, sights, strict=True)])
     gains = match_exposure((colours + 1) / 2, quality)
     images = torch.stack([view.image for view in views])

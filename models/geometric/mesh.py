@@ -56,16 +56,6 @@ class Surface:
             data = 0.5 * data + 0.5 * (self.adjacency @ data) / self.degree[:, None]
         return torch.from_numpy(data).to(values)
 
-    def erode(self, values: Tensor, iterations: int) -> Tensor:
-        """`values` `[V, C]` where each step takes the least of a vertex and its neighbours."""
-        data = values.cpu().numpy().copy()
-        edges = self.adjacency.tocoo()
-        for _ in range(iterations):
-            least = data.copy()
-            np.minimum.at(least, edges.row, data[edges.col])
-            data = least
-        return torch.from_numpy(data).to(values)
-
     def spread(self, values: Tensor, confidence: Tensor, stiffness: float = 1.0, decay: float = 0.0) -> Tensor:
         """The smoothest field that agrees with `values` `[V, C]` as far as `confidence` `[V]` (>= 0) asks.
 
