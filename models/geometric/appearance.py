@@ -1,7 +1,7 @@
 """What a person looks like, gathered once from their pictures: shell, colours, and who saw each vertex how well.
 
-Every picture is used twice: as it is, and as its mirror image on the other side of the body, which stands in where no
-picture saw. What neither saw is filled over the surface from its neighbours.
+What no picture saw is worked out on the surface: first from its mirror image on the other side of the body, then, where
+clothes and limbs look alike from both sides, from its opposite (front for back), and last from its neighbours.
 """
 
 from dataclasses import dataclass
@@ -9,42 +9,53 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import BodyModel
-from warpkit.models.geometric.mesh import Surface
-from warpkit.models.geometric.shell import fit_shell
+from warpkit import compose_flow, interpolate, rasterize, warp
+from warpkit.models.bodies import PARTS, BodyModel
+from warpkit.models.geometric.atlas import bleed, unfold
+from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
+from warpkit.models.geometric.shell import fit_shell, part_of_vertices
 from warpkit.models.geometric.view import Sight, View, sample, see
 
-MIRRORED = 0.15
+MIRRORED = 0.3
 """Worth of a mirrored sight against a true one that is as square and as fine."""
+OPPOSITE = 0.15
+"""Likewise for the opposite side's sight."""
 SHARPNESS = 4.0
 """Exponent of the blend: high, so that the better sight wins and two that do not align are not seen at once."""
 OCCLUSION_REACH = (1, 3, 6)
 """Pixels of a view within which the edge of a nearer surface makes a vertex doubtful."""
-UNSEEN = 0.05
-"""The sight that weighs as much as the filled colour: anything much worse is not used."""
+UNSEEN = 0.06
+"""The sight that weighs as much as the worked-out colour; anything much worse is not used."""
+UNKNOWN = 0.02
+"""The sight that weighs as much as what the neighbours suggest, when colours are worked out."""
+ATLAS = 1024
+"""Texels along a side of the atlas."""
+ALIKE = ("torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg", "foot")
+"""Parts whose front and back look alike; a face is not put on the back of a head."""
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """A person ready to be rendered; S pictures, each also mirrored: 2 S sources."""
+    """A person ready to be rendered, from S pictures."""
 
     shape: Tensor
     """[1, K] of the body model."""
     offsets: Tensor
     """[V, 3] metres in rest space: clothes and hair."""
     images: Tensor
-    """[1, 2 S, 3, R, R] the person's colours in [-1, 1]."""
+    """[1, S, 3, R, R] the person's colours in [-1, 1]."""
     vertices: Tensor
-    """[1, 2 S, V, 3] where each vertex falls in each source, NDC."""
+    """[1, S, V, 3] where each vertex falls in each picture, NDC."""
     blend: Tensor
-    """[V, 2 S + 1] share of each source, then of the filled colour; sums to one."""
-    fill: Tensor
-    """[V, 3] colour of each vertex, seen or spread from its neighbours."""
-
-    @property
-    def num_views(self) -> int:
-        """S."""
-        return self.images.shape[1] // 2
+    """[V, S + 1] share of each picture, then of the atlas; sums to one."""
+    atlas: Tensor
+    """[1, 3, T, T] colours of the whole surface, seen or worked out."""
+    atlas_vertices: Tensor
+    """[U, 2] NDC of the atlas."""
+    atlas_faces: Tensor
+    """[F, 3] into atlas_vertices."""
+    seen: Tensor
+    """[V] in [0, 1]: whether any picture saw the vertex."""
 
 
 def visibility(view: View, sight: Sight) -> Tensor:
@@ -71,6 +82,52 @@ def sight_quality(view: View, sight: Sight) -> Tensor:
     return visibility(view, sight) * sight.normals[:, 2].clamp(min=0).square() * view.detail
 
 
+@dataclass(frozen=True)
+class Counterpart:
+    """For each vertex a point of the surface that stands in for it."""
+
+    corners: Tensor
+    """[V, 3] int64 vertices of the triangle that holds the point."""
+    weights: Tensor
+    """[V, 3] its barycentric coordinates there."""
+    worth: Tensor
+    """[V] in [0, 1]; 0 where there is no such point."""
+
+    def carry(self, values: Tensor) -> Tensor:
+        """What `values` `[..., V, C]` are at the counterparts."""
+        return (values[..., self.corners, :] * self.weights[..., None]).sum(-2)
+
+
+def mirrored_side(model: BodyModel) -> Counterpart:
+    """Each vertex's place on the other half of the body, left for right."""
+    corners = model.mirror[:, None].expand(-1, 3)
+    weights = torch.tensor([1.0, 0.0, 0.0], device=corners.device).expand(len(corners), 3)
+    return Counterpart(corners, weights, torch.full((len(corners),), MIRRORED, device=corners.device))
+
+
+def opposite_side(model: BodyModel, size: int = 2048) -> Counterpart:
+    """Each vertex's place on the other side of its limb in the T-pose, front for back; looked up at `size` pixels."""
+    rest = t_pose(model, model.mean_shape[None])
+    normal = vertex_normals(rest, model.faces)[0, :, 2]
+    unit = 1.9 / (rest[..., :2].amax() - rest[..., :2].amin())
+    corners = torch.zeros(model.num_vertices, 3, dtype=torch.int64, device=rest.device)
+    weights = torch.zeros(model.num_vertices, 3, device=rest.device)
+    alike = torch.tensor([name.removeprefix("left_").removeprefix("right_") in ALIKE for name in PARTS])
+    alike = alike.to(rest.device)
+    worth = torch.zeros(model.num_vertices, device=rest.device)
+    centre = (rest[0].amax(0) + rest[0].amin(0)) / 2
+    flat = (rest[0] - centre) * unit
+    for towards, wanted in ((-1.0, normal < 0), (1.0, normal >= 0)):  # the camera in front of the body, then behind
+        seen = rasterize((flat * flat.new_tensor([1, 1, towards]))[None], model.faces, (size, size))
+        pixel = ((flat[:, :2] + 1) * (size / 2)).long().clamp(0, size - 1)
+        face = seen.face_index[0][pixel[:, 1], pixel[:, 0]].long()
+        chosen = wanted & (face >= 0) & alike[part_of_vertices(model)] & alike[model.parts[face.clamp(min=0)]]
+        corners[chosen] = model.faces.long()[face[chosen]]
+        weights[chosen] = seen.barycentric[0][pixel[:, 1], pixel[:, 0]][chosen]
+        worth[chosen] = OPPOSITE
+    return Counterpart(corners, weights, worth)
+
+
 def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
     """Gains `[S, 3]` that make the views' colours `[S, V, 3]` (in [0, 1]) agree where two see the same vertex."""
     count = len(colours)
@@ -82,11 +139,10 @@ def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
         for second in range(first + 1, count):
             both = torch.minimum(quality[first], quality[second])
             both = torch.where(both > 0.05, both, 0.0)
-            total = both.sum()
+            total = both.sum().double().cpu()
             if total < 1.0:
                 continue
             difference = ((logs[first] - logs[second]) * both[:, None]).sum(0).double().cpu()
-            total = total.double().cpu()
             system[first, first] += total
             system[second, second] += total
             system[first, second] -= total
@@ -97,9 +153,42 @@ def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
     return gains.to(colours)
 
 
-def gather_appearance(views: list[View], model: BodyModel, surface: Surface | None = None) -> Appearance:
+def work_out_atlas(
+    images: Tensor, vertices: Tensor, quality: Tensor, colours: Tensor, model: BodyModel, surface: Surface
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The atlas `[1, 3, T, T]` with its vertices `[U, 2]` and faces `[F, 3]`.
+
+    `images` `[S, 3, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
+    """
+    mirrored, opposite = mirrored_side(model), opposite_side(model)
+    variants = [(vertices, colours, quality)]
+    for counterpart in (mirrored, opposite):
+        for place, colour, worth in variants.copy():
+            worth = counterpart.worth * counterpart.carry(worth[..., None])[..., 0]
+            variants.append((counterpart.carry(place), counterpart.carry(colour), worth))
+    quality = torch.cat([worth for _, _, worth in variants])
+    colours = torch.cat([colour for _, colour, _ in variants])
+    weight = torch.cat([quality, torch.full_like(quality[:1], UNKNOWN)]).pow(SHARPNESS)
+    share = weight / weight.sum(0)
+    known = share[:-1].sum(0)
+    mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
+    spread = surface.spread(mean, torch.where(known > 0.5, 10.0 * known, 0.0))
+
+    atlas_vertices, atlas_faces, texels = unfold(model, ATLAS)
+    atlas = interpolate((share[-1, :, None] * spread)[None], model.faces, texels)[0].permute(2, 0, 1)
+    count = len(images)
+    for number, (place, _, _) in enumerate(variants):  # a few sources at a time: eight photos have thirty-two
+        flow = compose_flow(place[None], model.faces, texels)
+        sampled = warp(images[None], flow)[0]
+        shares = interpolate(share[number * count : (number + 1) * count].T[None], model.faces, texels)[0]
+        atlas = atlas + (shares.permute(2, 0, 1)[:, None] * sampled).sum(0)
+    covered = (texels.face_index[0] >= 0).float()
+    return bleed(atlas, covered)[None].clamp(-1, 1), atlas_vertices[:, :2], atlas_faces
+
+
+def gather_appearance(views: list[View], model: BodyModel) -> Appearance:
     """Builds a person's appearance from `views` (the first gives the exposure), all of one resolution."""
-    surface = surface or Surface(model.faces, model.num_vertices)
+    surface = Surface(model.faces, model.num_vertices)
     shape = torch.cat([view.body.shape for view in views]).mean(0, keepdim=True)
     offsets = fit_shell(views, model, surface)
     sights = [see(view, model, offsets) for view in views]
@@ -108,24 +197,21 @@ def gather_appearance(views: list[View], model: BodyModel, surface: Surface | No
     gains = match_exposure((colours + 1) / 2, quality)
     images = torch.stack([view.image for view in views])
     images = ((images + 1) * gains[:, :, None, None] - 1).clamp(-1, 1)
+    images = images.contiguous(memory_format=torch.channels_last)
     colours = ((colours + 1) * gains[:, None] - 1).clamp(-1, 1)
-
-    mirror = model.mirror
-    quality = torch.cat([quality, MIRRORED * quality[:, mirror]])
-    colours = torch.cat([colours, colours[:, mirror]])
     vertices = torch.stack([sight.projected for sight in sights])
-    vertices = torch.cat([vertices, vertices[:, mirror]])
+    atlas, atlas_vertices, atlas_faces = work_out_atlas(images, vertices, quality, colours, model, surface)
 
     worth = torch.cat([quality, torch.full_like(quality[:1], UNSEEN)]).pow(SHARPNESS)
     blend = worth / worth.sum(0)
-    seen = blend[:-1].sum(0)
-    mean = (blend[:-1, :, None] * colours).sum(0) / seen[:, None].clamp(min=1e-6)
-    fill = surface.spread(mean, torch.where(seen > 0.5, 100.0 * seen, 0.0))
     return Appearance(
         shape=shape,
         offsets=offsets,
-        images=images.repeat(2, 1, 1, 1)[None],
+        images=images[None],
         vertices=vertices[None],
         blend=blend.T.contiguous(),
-        fill=fill.clamp(-1, 1),
+        atlas=atlas.contiguous(memory_format=torch.channels_last),
+        atlas_vertices=atlas_vertices,
+        atlas_faces=atlas_faces,
+        seen=blend[:-1].sum(0),
     )

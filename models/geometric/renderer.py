@@ -25,7 +25,7 @@ class Rendered:
     fragments: Fragments
     """At the supersampled resolution of the window."""
     flow: Flow
-    """[1, 2 S, ...] absolute sampling grid into each source, likewise."""
+    """[1, S, ...] absolute sampling grid into each source, likewise."""
 
     def over(self, background: Tensor) -> Tensor:
         """The person over `background` `[3, H, W]`; a new picture of the same shape."""
@@ -45,9 +45,6 @@ class GeometricRenderer:
         self.model = model
         self.appearance = appearance
         self.supersample = supersample
-        self._attributes = torch.cat([appearance.blend, appearance.blend[:, -1:] * appearance.fill], 1)
-        images = appearance.images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        self._images = images[None]
 
     def window(self, vertices: Tensor, body: Body, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """top, left, height, width of the part of a frame of `size` in which the body lies (at least one pixel)."""
@@ -72,12 +69,14 @@ class GeometricRenderer:
         inner = (factor * height, factor * width)
         fragments = rasterize(target * scale + shift, model.faces, inner)
         flow = compose_flow(appearance.vertices, model.faces, fragments)
-        sampled = warp(self._images, flow)[0]  # [2 S, 3, h, w]
-        shares = interpolate(self._attributes, model.faces, fragments)[0].permute(2, 0, 1)  # [2 S + 4, h, w]
-        sources = sampled.shape[0]
-        colour = (shares[:sources, None] * sampled).sum(0) + shares[sources + 1 :]
-        covered = (fragments.face_index[0] >= 0).to(colour)
-        layers = torch.cat([colour, shares[sources : sources + 1], covered[None]])[None]  # background is zero in all
+        sampled = warp(appearance.images, flow)[0]  # [S, 3, h, w]
+        shares = interpolate(appearance.blend, model.faces, fragments)[0].permute(2, 0, 1)  # [S + 1, h, w]
+        texels = interpolate(appearance.atlas_vertices, appearance.atlas_faces, fragments)
+        filled = warp(appearance.atlas, Flow(texels[:, None]))[0]
+        covered = (fragments.face_index >= 0).to(filled)
+        share = shares[-1:] * covered
+        colour = (shares[:-1, None] * sampled).sum(0) + share * filled
+        layers = torch.cat([colour, share, covered])[None]  # all zero where nobody is
         layers = torch.nn.functional.avg_pool2d(layers, factor)
         alpha = layers[:, 4:]
         colour = layers[:, :3] / alpha.clamp(min=1e-4)
