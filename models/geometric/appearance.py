@@ -14,6 +14,7 @@ from warpkit.models.bodies import PARTS, BodyModel
 from warpkit.models.geometric.atlas import bleed, unfold
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.shell import fit_shell, part_of_vertices
+from warpkit.models.geometric.trust import colour_trust
 from warpkit.models.geometric.view import Sight, View, sample, see
 
 MIRRORED = 0.3
@@ -128,6 +129,17 @@ def opposite_side(model: BodyModel, size: int = 2048) -> Counterpart:
     return Counterpart(corners, weights, worth)
 
 
+def behind_the_face(model: BodyModel) -> Tensor:
+    """[V] bool: the head without face and neck, whose unseen side is filled from what was seen of it: hair, or none."""
+    rest = t_pose(model, model.mean_shape[None])[0]
+    head = part_of_vertices(model) == PARTS.index("head")
+    low, high = rest[head].amin(0), rest[head].amax(0)
+    place = (rest - low) / (high - low)  # x across, y up, z to the face, each 0 to 1
+    above_the_brow, behind_the_ears, above_the_nape = place[:, 1] > 0.78, place[:, 2] < 0.45, place[:, 1] > 0.4
+    between_the_ears = (place[:, 0] - 0.5).abs() < 0.38
+    return head & (above_the_brow | (behind_the_ears & above_the_nape & between_the_ears))
+
+
 def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
     """Gains `[S, 3]` that make the views' colours `[S, V, 3]` (in [0, 1]) agree where two see the same vertex."""
     count = len(colours)
@@ -173,6 +185,9 @@ def work_out_atlas(
     known = share[:-1].sum(0)
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
     spread = surface.spread(mean, torch.where(known > 0.5, 10.0 * known, 0.0))
+    scalp = behind_the_face(model)
+    hair = surface.spread(mean, torch.where((known > 0.5) & scalp, 10.0 * known, 0.0))
+    spread = torch.where((scalp & ((known > 0.5) & scalp).any())[:, None], hair, spread)
 
     atlas_vertices, atlas_faces, texels = unfold(model, ATLAS)
     atlas = interpolate((share[-1, :, None] * spread)[None], model.faces, texels)[0].permute(2, 0, 1)
@@ -194,6 +209,7 @@ def gather_appearance(views: list[View], model: BodyModel) -> Appearance:
     sights = [see(view, model, offsets) for view in views]
     quality = torch.stack([sight_quality(view, sight) for view, sight in zip(views, sights, strict=True)])
     colours = torch.stack([sample(view.image, sight.pixels) for view, sight in zip(views, sights, strict=True)])
+    quality = quality * colour_trust(views, sights, quality, colours, model, surface)
     gains = match_exposure((colours + 1) / 2, quality)
     images = torch.stack([view.image for view in views])
     images = ((images + 1) * gains[:, :, None, None] - 1).clamp(-1, 1)

@@ -1,0 +1,85 @@
+"""Which of the colours that views give to vertices to believe, where the fit is least sure.
+
+A fitted arm or hand is a few centimetres off, so that a hip next to it may show the hand, and the hand the trousers.
+There, and only there, a colour must agree with what the surface around it suggests.
+"""
+
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import PARTS, BodyModel
+from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
+from warpkit.models.geometric.shell import part_of_vertices
+from warpkit.models.geometric.view import Sight, View, sample
+
+REACH = 0.05
+"""Metres round a limb in front of another part within which colours are doubted."""
+AGREES, DIFFERS = 0.35, 0.6
+"""Distances of colours in [-1, 1]^3: wholly believed below the first, not at all beyond the second."""
+
+_CHAINS = (("upper_arm", "lower_arm", "hand"), ("upper_leg", "lower_leg", "foot"))
+
+
+def _neighbours() -> Tensor:
+    """[P, P] bool: parts that the surface joins, or that lie too close to tell apart."""
+    near = torch.eye(len(PARTS), dtype=torch.bool)
+
+    def join(first: str, second: str) -> None:
+        near[PARTS.index(first), PARTS.index(second)] = near[PARTS.index(second), PARTS.index(first)] = True
+
+    join("head", "torso")
+    join("left_upper_leg", "right_upper_leg")
+    for side in ("left_", "right_"):
+        for chain in _CHAINS:
+            for first, second in zip(("torso", *(side + part for part in chain)), (side + part for part in chain), strict=False):
+                join(first, second)
+    return near
+
+
+def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
+    """[V] bool: vertices that the view shows close to a part which is not their neighbour, and all of the hands."""
+    vertex_part = part_of_vertices(model)
+    pixel_part = torch.where(sight.covered, model.parts[sight.fragments.face_index[0].clamp(min=0).long()], -1)
+    reach = max(1, round(REACH * float(view.body.camera.scale[0])))
+    strangers = ~_neighbours().to(vertex_part.device)
+    result = torch.zeros_like(vertex_part, dtype=torch.bool)
+    for number, name in enumerate(PARTS):
+        mine = vertex_part == number
+        if name.endswith("hand"):
+            result |= mine
+            continue
+        others = (strangers[number][pixel_part.clamp(min=0)] & sight.covered).float()[None, None]
+        for _ in range(2):  # a square window, one side after the other
+            others = torch.nn.functional.max_pool2d(others, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
+            others = others.transpose(-1, -2)
+        near = sample(others[0], sight.pixels, mode="nearest")[:, 0] > 0.5
+        result |= mine & near
+    return result
+
+
+def skin_colour(model: BodyModel, quality: Tensor, colours: Tensor) -> Tensor:
+    """[3] the colour of the face: the median over the front of the head of what was seen best."""
+    normal = vertex_normals(t_pose(model, model.mean_shape[None]), model.faces)[0]
+    face = (part_of_vertices(model) == PARTS.index("head")) & (normal[:, 2] > 0.5)
+    best = quality.argmax(0)
+    chosen = face & (quality.amax(0) > 0.2)
+    if not chosen.any():
+        chosen = face
+    return colours[best, torch.arange(len(best), device=best.device)][chosen].median(0).values
+
+
+def colour_trust(
+    views: list[View], sights: list[Sight], quality: Tensor, colours: Tensor, model: BodyModel, surface: Surface
+) -> Tensor:
+    """[S, V] in [0, 1] how far to believe `colours` `[S, V, 3]`, seen with `quality` `[S, V]`."""
+    doubt = torch.stack([doubtful(view, sight, model) for view, sight in zip(views, sights, strict=True)])
+    sure = torch.where(doubt, 0.0, quality)
+    total = sure.sum(0)
+    mean = (sure[..., None] * colours).sum(0) / total[:, None].clamp(min=1e-6)
+    expected = surface.spread(mean, torch.where(total > 0.05, 10.0 * total, 0.0))
+    distance = (colours - expected).norm(dim=-1)
+    hand = torch.tensor([name.endswith("hand") for name in PARTS], device=doubt.device)[part_of_vertices(model)]
+    to_skin = (colours - skin_colour(model, quality, colours)).norm(dim=-1)
+    distance = torch.where(hand, torch.minimum(distance, to_skin), distance)
+    agrees = ((DIFFERS - distance) / (DIFFERS - AGREES)).clamp(0, 1)
+    return torch.where(doubt, agrees, 1.0)
