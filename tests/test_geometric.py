@@ -1,0 +1,167 @@
+"""The geometric picture: shell, appearance, atlas and renderer, on made-up people whose truth is known."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
+from warpkit.models.data.rendered import MadeUpPerson
+from warpkit.models.geometric.appearance import Appearance, gather_appearance, mirrored_side, opposite_side
+from warpkit.models.geometric.atlas import bleed, charts
+from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
+from warpkit.models.geometric.renderer import GeometricRenderer
+from warpkit.models.geometric.shell import fit_shell
+from warpkit.models.geometric.trust import doubtful
+from warpkit.models.geometric.view import View, see
+from warpkit.models.metrics import psnr
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def model() -> BodyModel:
+    return load_body("anny")
+
+
+def stance(degrees: float = 0.0) -> Tensor:
+    pose = torch.zeros(1, len(JOINTS), 3)
+    pose[0, 0, 1] = math.radians(degrees)
+    pose[0, JOINTS.index("left_shoulder"), 2] = -1.1
+    pose[0, JOINTS.index("right_shoulder"), 2] = 1.1
+    return pose
+
+
+def camera_for(model: BodyModel, person: MadeUpPerson) -> Camera:
+    return Camera(0.8 * SIZE / model.height(person.shape), torch.tensor([[SIZE / 2, SIZE * 0.48]]))
+
+
+def view_of(model: BodyModel, person: MadeUpPerson, degrees: float = 0.0) -> View:
+    body = Body(stance(degrees), person.shape, camera_for(model, person))
+    truth = person.render(body, (SIZE, SIZE))
+    return View(truth.colour, truth.alpha, body)
+
+
+@pytest.fixture(scope="module")
+def person(model: BodyModel) -> MadeUpPerson:
+    return MadeUpPerson(model, seed=2)
+
+
+@pytest.fixture(scope="module")
+def front(model: BodyModel, person: MadeUpPerson) -> Appearance:
+    return gather_appearance([view_of(model, person)], model)
+
+
+def compare(model: BodyModel, person: MadeUpPerson, appearance: Appearance, pose: Tensor) -> tuple[float, float]:
+    """(PSNR in the true mask, share of pixels filled) of a rendering in `pose`."""
+    body = Body(pose, person.shape, camera_for(model, person))
+    truth = person.render(body, (SIZE, SIZE))
+    drawn = GeometricRenderer(model, appearance)(body, (SIZE, SIZE))
+    made = drawn.over(torch.zeros(3, SIZE, SIZE))
+    filled = (drawn.filled * drawn.alpha).sum() / drawn.alpha.sum()
+    return psnr(truth.image[None], made[None], (truth.alpha > 0.5)[None, None]).item(), filled.item()
+
+
+def test_shell_carries_the_outline_to_the_persons(model: BodyModel, person: MadeUpPerson) -> None:
+    view = view_of(model, person)
+    offsets = fit_shell([view], model, Surface(model.faces, model.num_vertices))
+
+    def overlap(offsets: Tensor | None) -> float:
+        covered, theirs = see(view, model, offsets).covered, view.alpha > 0.5
+        return ((covered & theirs).sum() / (covered | theirs).sum()).item()
+
+    assert overlap(None) < 0.9
+    assert overlap(offsets) > 0.96
+
+
+def test_source_pose_gives_the_source_back(model: BodyModel, person: MadeUpPerson, front: Appearance) -> None:
+    quality, filled = compare(model, person, front, stance())
+    assert quality > 30
+    assert filled < 0.1
+
+
+def test_back_is_filled_from_the_front_and_said_to_be_filled(
+    model: BodyModel, person: MadeUpPerson, front: Appearance
+) -> None:
+    quality, filled = compare(model, person, front, stance(180))
+    assert quality > 15
+    assert filled > 0.95
+
+
+def test_second_source_replaces_the_filling(model: BodyModel, person: MadeUpPerson, front: Appearance) -> None:
+    both = gather_appearance([view_of(model, person), view_of(model, person, 180)], model)
+    alone, _ = compare(model, person, front, stance(180))
+    helped, filled = compare(model, person, both, stance(180))
+    assert helped > alone + 5
+    assert filled < 0.1
+
+
+def test_shares_sum_to_one(front: Appearance) -> None:
+    torch.testing.assert_close(front.blend.sum(1), torch.ones(len(front.blend)))
+
+
+def test_mirrored_counterpart_is_the_mirrored_place(model: BodyModel) -> None:
+    rest = t_pose(model, model.mean_shape[None])[0]
+    there = mirrored_side(model).carry(rest) * torch.tensor([-1.0, 1.0, 1.0])
+    assert (there - rest).norm(dim=1).quantile(0.99) < 0.01
+
+
+def test_opposite_counterpart_faces_the_other_way_at_the_same_height(model: BodyModel) -> None:
+    rest = t_pose(model, model.mean_shape[None])
+    normals = vertex_normals(rest, model.faces)[0]
+    opposite = opposite_side(model)
+    exists = opposite.worth > 0
+    assert exists.float().mean() > 0.3
+    there = opposite.carry(rest[0])[exists]
+    assert (there - rest[0, exists])[:, :2].abs().max() < 0.005
+    squarely = normals[exists, 2].abs() > 0.5
+    turned = opposite.carry(normals)[exists, 2] * normals[exists, 2]
+    assert (turned[squarely] < 0).float().mean() > 0.95
+
+
+def test_hands_and_what_is_next_to_them_are_doubted(model: BodyModel, person: MadeUpPerson) -> None:
+    pose = stance()
+    pose[0, JOINTS.index("left_shoulder"), 2] = -1.45  # the left arm hangs at the hip
+    body = Body(pose, person.shape, camera_for(model, person))
+    truth = person.render(body, (SIZE, SIZE))
+    view = View(truth.colour, truth.alpha, body)
+    doubt = doubtful(view, see(view, model), model)
+    part = torch.zeros(model.num_vertices, dtype=torch.int64)
+    part[model.faces.long().reshape(-1)] = model.parts.repeat_interleave(3)
+    assert doubt[part == PARTS.index("right_hand")].all()
+    assert doubt[part == PARTS.index("left_upper_leg")].float().mean() > 0.1
+    assert not doubt[part == PARTS.index("right_upper_leg")].any()
+    assert not doubt[part == PARTS.index("left_foot")].any()
+
+
+def test_bleeding_keeps_what_is_known_and_reaches_everywhere() -> None:
+    colours = torch.zeros(3, 37, 50)
+    known = torch.zeros(37, 50)
+    known[10:14, 20:30] = 1
+    colours[:, 10:14, 20:30] = torch.tensor([0.5, -0.2, 0.9])[:, None, None]
+    spread = bleed(colours, known)
+    torch.testing.assert_close(spread, torch.tensor([0.5, -0.2, 0.9])[:, None, None].expand(3, 37, 50))
+
+
+def test_model_without_uv_gets_charts_for_every_face(model: BodyModel) -> None:
+    class Bare:
+        uv = uv_faces = None
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(model, name)
+
+        def __call__(self, *arguments: Tensor, **options: Tensor) -> Tensor:
+            return model(*arguments, **options)
+
+    vertices, faces = charts(Bare())  # type: ignore[arg-type]
+    assert vertices.shape == (2 * model.num_vertices, 3)
+    assert faces.shape == model.faces.shape
+    assert vertices.abs().max() <= 1
+    assert (vertices[faces.long(), 0].sign().sum(1).abs() == 3).all(), "a face lies in one chart"
+
+
+def test_gathering_twice_gives_the_same(model: BodyModel, person: MadeUpPerson, front: Appearance) -> None:
+    again = gather_appearance([view_of(model, person)], model)
+    torch.testing.assert_close(again.atlas, front.atlas, rtol=0, atol=0)
+    torch.testing.assert_close(again.offsets, front.offsets, rtol=0, atol=0)
