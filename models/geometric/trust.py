@@ -17,6 +17,9 @@ REACH = 0.05
 AGREES, DIFFERS = 0.35, 0.6
 """Distances of colours in [-1, 1]^3: wholly believed below the first, not at all beyond the second."""
 
+COARSE = 4
+"""Pixels a side of the blocks in which such limbs are looked for."""
+
 _CHAINS = (("upper_arm", "lower_arm", "hand"), ("upper_leg", "lower_leg", "foot"))
 
 
@@ -40,7 +43,7 @@ def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
     """[V] bool: vertices that the view shows close to a part which is not their neighbour, and all of the hands."""
     vertex_part = part_of_vertices(model)
     pixel_part = torch.where(sight.covered, model.parts[sight.fragments.face_index[0].clamp(min=0).long()], -1)
-    reach = max(1, round(REACH * float(view.body.camera.scale[0])))
+    reach = max(1, round(REACH * float(view.body.camera.scale[0]) / COARSE))
     strangers = ~_neighbours().to(vertex_part.device)
     result = torch.zeros_like(vertex_part, dtype=torch.bool)
     for number, name in enumerate(PARTS):
@@ -49,10 +52,9 @@ def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
             result |= mine
             continue
         others = (strangers[number][pixel_part.clamp(min=0)] & sight.covered).float()[None, None]
-        for _ in range(2):  # a square window, one side after the other
-            others = torch.nn.functional.max_pool2d(others, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
-            others = others.transpose(-1, -2)
-        near = sample(others[0], sight.pixels, mode="nearest")[:, 0] > 0.5
+        others = torch.nn.functional.max_pool2d(others, COARSE, ceil_mode=True)
+        others = torch.nn.functional.max_pool2d(others, 2 * reach + 1, stride=1, padding=reach)
+        near = sample(others[0], sight.pixels / COARSE, mode="nearest")[:, 0] > 0.5
         result |= mine & near
     return result
 
