@@ -126,13 +126,14 @@ def test_hands_and_what_is_next_to_them_are_doubted(model: BodyModel, person: Ma
     body = Body(pose, person.shape, camera_for(model, person))
     truth = person.render(body, (SIZE, SIZE))
     view = View(truth.colour, truth.alpha, body)
-    doubt = doubtful(view, see(view, model), model)
-    part = torch.zeros(model.num_vertices, dtype=torch.int64)
-    part[model.faces.long().reshape(-1)] = model.parts.repeat_interleave(3)
+    sight = see(view, model)
+    doubt = doubtful(view, sight, model)
+    part = torch.where(sight.covered, model.parts[sight.fragments.face_index[0].clamp(min=0).long()], -1)
     assert doubt[part == PARTS.index("right_hand")].all()
     assert doubt[part == PARTS.index("left_upper_leg")].float().mean() > 0.1
     assert not doubt[part == PARTS.index("right_upper_leg")].any()
     assert not doubt[part == PARTS.index("left_foot")].any()
+    assert not doubt[part < 0].any()
 
 
 def test_bleeding_keeps_what_is_known_and_reaches_everywhere() -> None:

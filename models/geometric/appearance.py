@@ -44,7 +44,7 @@ class Appearance:
     offsets: Tensor
     """[V, 3] metres in rest space: clothes and hair."""
     images: Tensor
-    """[1, S, 3, R, R] the person's colours in [-1, 1]."""
+    """[1, S, 4, R, R] the person's colours in [-1, 1] times how far each pixel is believed, and how far."""
     vertices: Tensor
     """[1, S, V, 3] where each vertex falls in each picture, NDC."""
     blend: Tensor
@@ -170,7 +170,7 @@ def work_out_atlas(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The atlas `[1, 3, T, T]` with its vertices `[U, 2]` and faces `[F, 3]`.
 
-    `images` `[S, 3, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
+    `images` `[S, 4, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
     """
     mirrored, opposite = mirrored_side(model), opposite_side(model)
     variants = [(vertices, colours, quality)]
@@ -184,19 +184,22 @@ def work_out_atlas(
     share = weight / weight.sum(0)
     known = share[:-1].sum(0)
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
-    spread = surface.spread(mean, torch.where(known > 0.5, 10.0 * known, 0.0))
+    confidence = torch.where(known > 0.5, 10.0 * quality.amax(0), 0.0)
+    spread = surface.spread(mean, confidence)
     scalp = behind_the_face(model)
-    hair = surface.spread(mean, torch.where((known > 0.5) & scalp, 10.0 * known, 0.0))
-    spread = torch.where((scalp & ((known > 0.5) & scalp).any())[:, None], hair, spread)
+    if (confidence[scalp] > 0).any():
+        spread = torch.where(scalp[:, None], surface.spread(mean, torch.where(scalp, confidence, 0.0)), spread)
 
     atlas_vertices, atlas_faces, texels = unfold(model, ATLAS)
-    atlas = interpolate((share[-1, :, None] * spread)[None], model.faces, texels)[0].permute(2, 0, 1)
+    atlas = torch.zeros(4, ATLAS, ATLAS, device=images.device)
     count = len(images)
     for number, (place, _, _) in enumerate(variants):  # a few sources at a time: eight photos have thirty-two
         flow = compose_flow(place[None], model.faces, texels)
         sampled = warp(images[None], flow)[0]
-        shares = interpolate(share[number * count : (number + 1) * count].T[None], model.faces, texels)[0]
+        shares = interpolate(share[number * count : (number + 1) * count].T, model.faces, texels)[0]
         atlas = atlas + (shares.permute(2, 0, 1)[:, None] * sampled).sum(0)
+    suggested = interpolate(spread, model.faces, texels)[0].permute(2, 0, 1)
+    atlas = atlas[:3] + (1 - atlas[3:]) * suggested
     covered = (texels.face_index[0] >= 0).float()
     return bleed(atlas, covered)[None].clamp(-1, 1), atlas_vertices[:, :2], atlas_faces
 
@@ -209,14 +212,17 @@ def gather_appearance(views: list[View], model: BodyModel) -> Appearance:
     sights = [see(view, model, offsets) for view in views]
     quality = torch.stack([sight_quality(view, sight) for view, sight in zip(views, sights, strict=True)])
     colours = torch.stack([sample(view.image, sight.pixels) for view, sight in zip(views, sights, strict=True)])
-    quality = quality * colour_trust(views, sights, quality, colours, model, surface)
+    trust = colour_trust(views, sights, quality, colours, model, surface)
     gains = match_exposure((colours + 1) / 2, quality)
     images = torch.stack([view.image for view in views])
-    images = ((images + 1) * gains[:, :, None, None] - 1).clamp(-1, 1)
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = ((images + 1) * gains[:, :, None, None] - 1).clamp(-1, 1) * trust[:, None]
+    images = torch.cat([images, trust[:, None]], 1).contiguous(memory_format=torch.channels_last)
     colours = ((colours + 1) * gains[:, None] - 1).clamp(-1, 1)
     vertices = torch.stack([sight.projected for sight in sights])
-    atlas, atlas_vertices, atlas_faces = work_out_atlas(images, vertices, quality, colours, model, surface)
+    believed = torch.stack([sample(mask[None], sight.pixels)[:, 0] for mask, sight in zip(trust, sights, strict=True)])
+    atlas, atlas_vertices, atlas_faces = work_out_atlas(
+        images, vertices, quality * believed, colours, model, surface
+    )
 
     worth = torch.cat([quality, torch.full_like(quality[:1], UNSEEN)]).pow(SHARPNESS)
     blend = worth / worth.sum(0)

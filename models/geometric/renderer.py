@@ -69,13 +69,14 @@ class GeometricRenderer:
         inner = (factor * height, factor * width)
         fragments = rasterize(target * scale + shift, model.faces, inner)
         flow = compose_flow(appearance.vertices, model.faces, fragments)
-        sampled = warp(appearance.images, flow)[0]  # [S, 3, h, w]
+        sampled = warp(appearance.images, flow)[0]  # [S, 4, h, w]: colours times trust, and trust
         shares = interpolate(appearance.blend, model.faces, fragments)[0].permute(2, 0, 1)  # [S + 1, h, w]
         texels = interpolate(appearance.atlas_vertices, appearance.atlas_faces, fragments)
         filled = warp(appearance.atlas, Flow(texels[:, None]))[0]
+        seen = (shares[:-1, None] * sampled).sum(0)
         covered = (fragments.face_index >= 0).to(filled)
-        share = shares[-1:] * covered
-        colour = (shares[:-1, None] * sampled).sum(0) + share * filled
+        share = covered - seen[3:]
+        colour = seen[:3] + share * filled
         layers = torch.cat([colour, share, covered])[None]  # all zero where nobody is
         layers = torch.nn.functional.avg_pool2d(layers, factor)
         alpha = layers[:, 4:]

@@ -7,6 +7,7 @@ There, and only there, a colour must agree with what the surface around it sugge
 import torch
 from torch import Tensor
 
+from warpkit import interpolate
 from warpkit.models.bodies import PARTS, BodyModel
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.shell import part_of_vertices
@@ -40,22 +41,21 @@ def _neighbours() -> Tensor:
 
 
 def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
-    """[V] bool: vertices that the view shows close to a part which is not their neighbour, and all of the hands."""
-    vertex_part = part_of_vertices(model)
-    pixel_part = torch.where(sight.covered, model.parts[sight.fragments.face_index[0].clamp(min=0).long()], -1)
+    """[R, R] bool: pixels of the body close to a part which is not their neighbour, and all of the hands."""
+    part = torch.where(sight.covered, model.parts[sight.fragments.face_index[0].clamp(min=0).long()], -1)
     reach = max(1, round(REACH * float(view.body.camera.scale[0]) / COARSE))
-    strangers = ~_neighbours().to(vertex_part.device)
-    result = torch.zeros_like(vertex_part, dtype=torch.bool)
+    strangers = ~_neighbours().to(part.device)
+    result = torch.zeros_like(sight.covered)
     for number, name in enumerate(PARTS):
-        mine = vertex_part == number
+        mine = part == number
         if name.endswith("hand"):
             result |= mine
-            continue
-        others = (strangers[number][pixel_part.clamp(min=0)] & sight.covered).float()[None, None]
-        others = torch.nn.functional.max_pool2d(others, COARSE, ceil_mode=True)
-        others = torch.nn.functional.max_pool2d(others, 2 * reach + 1, stride=1, padding=reach)
-        near = sample(others[0], sight.pixels / COARSE, mode="nearest")[:, 0] > 0.5
-        result |= mine & near
+        elif mine.any():
+            others = (strangers[number][part.clamp(min=0)] & sight.covered).float()[None, None]
+            others = torch.nn.functional.max_pool2d(others, COARSE, ceil_mode=True)
+            others = torch.nn.functional.max_pool2d(others, 2 * reach + 1, stride=1, padding=reach)
+            near = torch.nn.functional.interpolate(others, scale_factor=COARSE)[0, 0, : part.shape[0], : part.shape[1]]
+            result |= mine & (near > 0.5)
     return result
 
 
@@ -73,15 +73,33 @@ def skin_colour(model: BodyModel, quality: Tensor, colours: Tensor) -> Tensor:
 def colour_trust(
     views: list[View], sights: list[Sight], quality: Tensor, colours: Tensor, model: BodyModel, surface: Surface
 ) -> Tensor:
-    """[S, V] in [0, 1] how far to believe `colours` `[S, V, 3]`, seen with `quality` `[S, V]`."""
+    """[S, R, R] in [0, 1] how far to believe each pixel of the views.
+
+    `colours` `[S, V, 3]` are what the views show at the vertices, seen with `quality` `[S, V]`.
+    """
     doubt = torch.stack([doubtful(view, sight, model) for view, sight in zip(views, sights, strict=True)])
-    sure = torch.where(doubt, 0.0, quality)
+    doubted = torch.stack(
+        [sample(mask.float()[None], sight.pixels)[:, 0] > 0.1 for mask, sight in zip(doubt, sights, strict=True)]
+    )
+    sure = torch.where(doubted, 0.0, quality)
     total = sure.sum(0)
     mean = (sure[..., None] * colours).sum(0) / total[:, None].clamp(min=1e-6)
     expected = surface.spread(mean, torch.where(total > 0.05, 10.0 * total, 0.0))
-    distance = (colours - expected).norm(dim=-1)
-    hand = torch.tensor([name.endswith("hand") for name in PARTS], device=doubt.device)[part_of_vertices(model)]
-    to_skin = (colours - skin_colour(model, quality, colours)).norm(dim=-1)
-    distance = torch.where(hand, torch.minimum(distance, to_skin), distance)
-    agrees = ((DIFFERS - distance) / (DIFFERS - AGREES)).clamp(0, 1)
-    return torch.where(doubt, agrees, 1.0)
+    skin = skin_colour(model, quality, colours)
+    trust = torch.ones_like(doubt, dtype=colours.dtype)
+    for number, (view, sight) in enumerate(zip(views, sights, strict=True)):
+        here = interpolate(expected, model.faces, sight.fragments)[0].permute(2, 0, 1)
+        distance = (view.image - here).norm(dim=0)
+        hands = _hands(model)[sight.fragments.face_index[0].clamp(min=0).long()] & sight.covered
+        to_skin = (view.image - skin[:, None, None]).norm(dim=0)
+        distance = torch.where(hands, torch.minimum(distance, to_skin), distance)
+        agrees = ((DIFFERS - distance) / (DIFFERS - AGREES)).clamp(0, 1)
+        agrees = torch.where(doubt[number], agrees, 1.0)
+        # The rim of what differs is a mixture: it goes too.
+        trust[number] = -torch.nn.functional.max_pool2d(-agrees[None], 3, stride=1, padding=1)[0]
+    return trust
+
+
+def _hands(model: BodyModel) -> Tensor:
+    """[F] bool: faces of the hands."""
+    return torch.tensor([name.endswith("hand") for name in PARTS], device=model.parts.device)[model.parts]
