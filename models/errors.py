@@ -1,8 +1,24 @@
 """The one error that people meet who use the tools rather than the code."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(Exception):
     """Something a person gave cannot be used; the message is a sentence that says what, what was expected, and what to do.
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+@contextmanager
+def needs_extra(name: str) -> Iterator[None]:
+    """Imports inside the block belong to the extra `name`; where one is missing, the error says how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "warpkit":
+            raise
+        raise InputError(
+            f"this needs the package {error.name!r}, which is not installed: pip install 'warpkit[{name}]'"
+        ) from error
