@@ -64,15 +64,15 @@ def frame_round(box: tuple[float, float, float, float], margin: float, size: int
     return Framing((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, size)
 
 
-def frame_motion(joints: Tensor, camera: Camera, picture: tuple[int, int], size: int) -> Framing:
-    """The square that holds a whole motion, no larger than it must be and inside `picture` as far as that fits.
+def frame_motion(points: Tensor, camera: Camera, picture: tuple[int, int], size: int) -> Framing:
+    """The square that holds a whole motion with a little air, inside `picture` as far as that fits.
 
-    `joints` `[T, J, 3]` in body space, `camera` of T frames in the picture's pixels, `picture` (height, width).
+    `points` `[T, N, 3]` of the body in body space, `camera` of T frames in the picture's pixels, `picture` (height, width).
     """
-    pixels = camera.pixels(joints)
+    pixels = camera.pixels(points)
     tall = (pixels[..., 1].amax(1) - pixels[..., 1].amin(1)).amax()
-    low = pixels.amin((0, 1)) - 0.22 * tall  # joints end at the eyes, wrists and ankles: leave room for the rest
-    high = pixels.amax((0, 1)) + 0.22 * tall
+    low = pixels.amin((0, 1)) - 0.06 * tall
+    high = pixels.amax((0, 1)) + 0.06 * tall
     framing = frame_round((*low.tolist(), *high.tolist()), 0.0, size)
     height, width = picture
 

@@ -90,6 +90,14 @@ def imitate_body(source: Body, motion: Motion, model: BodyModel) -> Body:
     return Body(motion.rotations, source.shape.expand(frames, -1), Camera(scale, start + path))
 
 
+def _extent(bodies: Body, model: BodyModel) -> tuple[Tensor, Camera]:
+    """Vertices `[N, V, 3]` of up to 48 moments of a motion, and their cameras: enough to know where it goes."""
+    frames = len(bodies.pose)
+    chosen = torch.linspace(0, frames - 1, min(frames, 48)).round().long()
+    vertices = torch.cat([model(bodies.pose[[i]], bodies.shape[[i]]) for i in chosen.tolist()])
+    return vertices, bodies.camera[chosen]
+
+
 def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor:
     """[3, size, size] the background asked for: "keep", a colour, or a picture that is made to fill the frame."""
     if str(background) == "keep":
@@ -152,8 +160,7 @@ def imitate(
         first = sources[0]
         appearance = gather(sources, model, resolution=round(1.5 * size), progress=progress)
         bodies = imitate_body(standing_body(first, appearance), moving, model)
-        joints = model.joints(bodies.pose, bodies.shape)
-        framing = frame_motion(joints, bodies.camera, first.person.size, size)
+        framing = frame_motion(*_extent(bodies, model), first.person.size, size)
         progress.stage("Making the background", None)
         plate = make_plate(background, first, framing)
 
@@ -162,9 +169,7 @@ def imitate(
         references = None
         for index in range(len(bodies.pose)):
             with torch.no_grad():
-                chosen = slice(index, index + 1)
-                camera = Camera(bodies.camera.scale[chosen], bodies.camera.offset[chosen])
-                posed = Body(bodies.pose[chosen], bodies.shape[chosen], framing.camera(camera))
+                posed = framing.body(bodies[index])
                 picture = to_image(renderer(posed, (size, size)).over(plate))
             yield picture
 
