@@ -14,7 +14,7 @@ def build_info() -> dict[str, Any]:
 
     Returns a dict: ``torch`` (version), ``simd_levels`` (compiled in), ``simd_level`` (used on this processor; the
     environment variable WARPKIT_SIMD lowers it), ``threads``, ``cuda_kernels`` (bool), ``cuda_version`` and
-    ``cuda_architectures`` of the kernels, ``cuda_available`` (torch sees a GPU), ``note`` (what is missing, in a sentence).
+    ``cuda_architectures`` of the kernels, ``cuda_available`` (torch sees a GPU), ``note`` (what is missing).
     """
     note = ""
     if not _C.with_cuda:

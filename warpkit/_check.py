@@ -22,7 +22,7 @@ def describe(value: object) -> str:
 
 
 def check_tensor(name: str, value: object, shape: str, dtypes: Sequence[torch.dtype]) -> Tensor:
-    """Check that ``value`` is a dense tensor with one of ``dtypes``; ``shape`` describes what is expected, for the message."""
+    """Check that ``value`` is a dense tensor with one of ``dtypes``; ``shape`` is for the message."""
     expected = f"a tensor {shape} of {' or '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)}"
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: expected {expected}, got {describe(value)}")
@@ -87,7 +87,7 @@ def check_device(**tensors: Tensor | None) -> None:
             raise ValueError(f"{name}: expected on {first[1].device}, where {first[0]} is, got {tensor.device}")
     if first is not None and first[1].is_cuda and not WITH_CUDA:
         raise RuntimeError(
-            f"{first[0]} is on {first[1].device}, but this build of warpkit has no CUDA kernels: nvcc was not found when it "
-            "was built (warpkit.build_info() tells). Install the CUDA toolkit so that nvcc is on PATH and reinstall "
+            f"{first[0]} is on {first[1].device}, but this build of warpkit has no CUDA kernels: nvcc was not found "
+            "when it was built (warpkit.build_info() tells). Install the CUDA toolkit so that nvcc is on PATH and reinstall "
             "warpkit, or move the tensors to the CPU."
         )

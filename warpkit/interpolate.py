@@ -33,8 +33,8 @@ def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments) -> Tens
         raise TypeError(f"fragments: expected Fragments of rasterize, got {_check.describe(fragments)}")
     face_index = _check.check_face_index("fragments.face_index", fragments[0])
     barycentric = _check.check_tensor("fragments.barycentric", fragments[1], "[B, H, W, 3]", (attributes.dtype,))
-    expected = (*face_index.shape, 3)
-    _check.check_shape("fragments.barycentric", barycentric, str(list(expected)), barycentric.shape == expected)
+    same = barycentric.shape == (*face_index.shape, 3)
+    _check.check_shape("fragments.barycentric", barycentric, "[B, H, W, 3] with B, H, W of face_index", same)
     if attributes.dim() == 3:
         check_batch("attributes", attributes, "fragments", face_index)
     _check.check_device(attributes=attributes, faces=faces, face_index=face_index, barycentric=barycentric)

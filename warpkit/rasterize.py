@@ -41,7 +41,8 @@ def rasterize(
 
     Returns:
         Fragments. Coverage is decided on vertices snapped to 1/256 pixel with the top-left rule, barycentrics
-        (perspective-correct) and depth (z, or z/w) on the vertices as they are. Nearest wins, ties go to the lower index.
+        (perspective-correct) and depth (z, or z/w) on the vertices as they are. The nearest wins, ties go to the lower
+        index.
 
     face_index has no gradient. Gradients of barycentric and depth are not available yet: backward through them raises.
 

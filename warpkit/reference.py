@@ -37,7 +37,7 @@ def _corners(vertices: Tensor, faces: Tensor, size: tuple[int, int], near: float
     w = vertices[:, 3][faces] if components == 4 else torch.ones_like(x)
     u, v = (x / w + 1) * width, (y / w + 1) * height
     snapped_x, snapped_y = torch.round(u * 128), torch.round(v * 128)
-    finite = (snapped_x.isfinite() & snapped_y.isfinite() & (z / w).isfinite()).all(dim=1)
+    finite = (snapped_x.isfinite() & snapped_y.isfinite() & (z / w).isfinite() & w.isfinite()).all(dim=1)
     in_front = (w >= near).all(dim=1) if components == 4 else torch.ones_like(in_range)
     return _Corners(u / 2, v / 2, snapped_x, snapped_y, z, w, in_range & finite & in_front)
 

@@ -35,7 +35,8 @@ WARPKIT_HD bool fetch_corners(const Mesh<T>& mesh, const View& view, int64_t fac
 WARPKIT_HD bool drawable(const Corner (&corner)[3], bool perspective, double near) {
   bool good = reach(corner[0], corner[1], corner[2]) < kInt128Limit;
   for (int k = 0; k < 3; ++k)
-    good = good && is_finite(corner[k].depth) && (!perspective || corner[k].w >= near);
+    good =
+        good && is_finite(corner[k].depth) && is_finite(corner[k].w) && (!perspective || corner[k].w >= near);
   return good;
 }
 

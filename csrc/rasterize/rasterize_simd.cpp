@@ -111,7 +111,8 @@ void setup_block(const SetupJob<T>& job, int64_t begin, int count) {
     const Corner a = corners.at(0, l), b = corners.at(1, l), c = corners.at(2, l);
     const double x0 = smaller(a.x, smaller(b.x, c.x)), x1 = larger(a.x, larger(b.x, c.x));
     const double y0 = smaller(a.y, smaller(b.y, c.y)), y1 = larger(a.y, larger(b.y, c.y));
-    const double sum = (a.x + b.x + c.x) + (a.y + b.y + c.y) + (a.depth + b.depth + c.depth);
+    const double sum =
+        (a.x + b.x + c.x) + (a.y + b.y + c.y) + (a.depth + b.depth + c.depth) + (a.w + b.w + c.w);
     const bool fits = is_finite(sum) & (x0 > -kDoubleLimit) & (x1 < kDoubleLimit) & (y0 > -kDoubleLimit) &
                       (y1 < kDoubleLimit) & (a.w >= near) & (b.w >= near) & (c.w >= near);
     const double area = area_of(a.x, a.y, b.x, b.y, c.x, c.y);
