@@ -175,8 +175,8 @@ def _walk(puppet: Puppet, time: Tensor) -> Frames:
 
 
 def _turn(puppet: Puppet, time: Tensor) -> Frames:
-    """A full turn to the left on the spot, in nine small steps."""
-    begin, end, ease = 0.45, 4.35, 0.7
+    """A full turn to the left on the spot, in small steps."""
+    begin, end, ease, stride, swing = 0.45, 5.0, 0.7, 0.72, 0.32
 
     def heading(at: Tensor) -> Tensor:
         # constant speed between two eased ends
@@ -188,22 +188,24 @@ def _turn(puppet: Puppet, time: Tensor) -> Frames:
         return 2 * math.pi * ramp / (1 - share)
 
     gait = Gait(heel_off=0.4, heel_strike=0.0, rise=0.18, settle=0.1, lift=0.035)
-    starts = {"left": (0.5, 1.3, 2.1, 2.9, 3.7), "right": (0.9, 1.7, 2.5, 3.3, 4.1)}
-    wide = 0.1
+    wide = 0.115
     feet = {}
     for side, sign in SIDES.items():
         steps = []
-        for i, start in enumerate(starts[side]):
-            middle = start + 0.38 + 0.18 if i + 1 < len(starts[side]) else end + 1
+        count = 7 if sign > 0 else 6
+        for i in range(count):
+            start = 0.5 + stride * (i if sign > 0 else i + 0.5)
+            # the foot lands where the body will be half-way through its stand
+            middle = start + (swing + stride) / 2 if i + 1 < count else end
             toward = float(heading(torch.tensor(middle)))
             x, z = sign * wide * math.cos(toward), -sign * wide * math.sin(toward)
-            steps.append(Step(start, start + 0.36, x, z, toward + sign * 6 * DEGREE))
+            steps.append(Step(start, start + swing, x, z, toward + sign * 6 * DEGREE))
         first = Step(0, 0, sign * wide, 0.0, sign * 6 * DEGREE)
         feet[side] = foot_steps(puppet, side, time, first, steps, gait)
 
     yaw = heading(time)
-    moving = smooth_step((time - 0.3) / 0.5) * (1 - smooth_step((time - 4.1) / 0.6))
-    sway = -torch.cos(2 * math.pi * (time - 0.68) / 0.8) * moving
+    moving = smooth_step((time - 0.3) / 0.5) * (1 - smooth_step((time - 4.7) / 0.6))
+    sway = -torch.cos(2 * math.pi * (time - 0.5 - swing / 2) / stride) * moving
     left = torch.stack((yaw.cos(), -yaw.sin()), 1)
     place = left * (0.03 * sway)[:, None]
     root = turn_y(yaw - 6 * DEGREE * moving) @ turn_z(2 * DEGREE * sway)
@@ -348,7 +350,7 @@ def _dance(puppet: Puppet, time: Tensor) -> Frames:
 
 _LIBRARY: dict[str, tuple[str, float, Callable[[Puppet, Tensor], Frames]]] = {
     "walk": ("walks towards the viewer in curves, to the right and to the left", 5.5, _walk),
-    "turn": ("turns around once on the spot, in small steps", 4.8, _turn),
+    "turn": ("turns around once on the spot, in small steps", 5.6, _turn),
     "wave": ("raises the right hand and waves", 4.8, _wave),
     "squat": ("squats twice with the arms stretched forward", 5.2, _squat),
     "dance": ("steps from side to side, then sways with the arms up", 8.32, _dance),
