@@ -11,12 +11,12 @@ from torch import Tensor
 from warpkit.models.bodies import JOINTS, KEYPOINTS, PARENTS, Body, BodyModel, Camera
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.recovery.blazepose import LANDMARKS
+from warpkit.models.recovery.calibration import USED, bone_of, depth_bias, offsets
 from warpkit.models.recovery.outline import Frame, Matches, Outline, Silhouettes, match
 from warpkit.models.recovery.people import Detection
 from warpkit.models.recovery.priors import PosePrior
 from warpkit.models.recovery.solver import Residuals, minimise
 
-USED = tuple(name for name in KEYPOINTS if name in LANDMARKS)  # all but the small toes
 USED_LANDMARKS = [LANDMARKS.index(name) for name in USED]
 USED_KEYPOINTS = [KEYPOINTS.index(name) for name in USED]
 HIPS = [USED.index("left_hip"), USED.index("right_hip")]
@@ -25,10 +25,10 @@ BODY_HEIGHT = 1.65  # metres: turns the world landmarks' scale into a length in 
 
 WEIGHTS = {"nose": 0.7, "eye": 0.7, "ear": 0.5, "hip": 0.7, "toe": 0.7, "heel": 0.7}  # of landmarks; 1 for the others
 SIGMA_PIXELS, OUTLIER_PIXELS = 0.0035, 0.03  # of the body's height
-SIGMA_DEPTH, OUTLIER_DEPTH = 0.10, 0.4  # metres: world landmarks are poor in depth
+SIGMA_DEPTH, OUTLIER_DEPTH = 0.05, 0.25  # metres: world landmarks are poor in depth
 SIGMA_OUTLINE, OUTLIER_OUTLINE = 0.005, 0.015  # of the body's height
 OUTLINE_WEIGHT = 60.0  # all points of the outline together count as so many measurements
-SHAPE_WEIGHT = 1.5
+SHAPE_WEIGHT = 2.5
 WIDER = (100.0, 3.0, 1.0)  # outliers are told from a pose that is not yet reached by narrowing in these stages
 UNKNOWN = 0.05  # how much of the pose prior holds in frames where the person was lost: there the neighbours say more
 TILT_SPREAD = (0.4, 0.02, 0.3)  # radians; turning about the vertical is yaw's
@@ -79,7 +79,8 @@ class Fitter:
         self.model = model
         self.silhouettes = Silhouettes(model)
         self.prior = PosePrior()
-        self.offsets = torch.zeros(len(USED), 3)
+        self.offsets, self.depth_bias = offsets(), depth_bias()
+        self.bones = [bone_of(name) for name in USED]
         limbs = [12.0 if name in SLOW_JOINTS else 40.0 for name in JOINTS[1:]]
         self.acceleration = torch.tensor([20.0, 8.0, 8.0, 8.0, *(a for a in limbs for _ in range(3)), 0.6, 4.0, 4.0])
         self.size = SHAPE + model.num_shape
@@ -95,7 +96,7 @@ class Fitter:
         return x
 
     def _one_shape(self, body: Body) -> Tensor:
-        """The shapes, as a batch of one where they are all the same: what depends on shape alone is then computed once."""
+        """The shapes, as one where all are the same: what depends on shape alone is then computed once."""
         return body.shape[:1] if bool((body.shape == body.shape[:1]).all()) else body.shape
 
     def body(self, x: Tensor, targets: Targets, frames: Tensor | None = None) -> Body:
@@ -112,9 +113,8 @@ class Fitter:
     def landmarks(self, body: Body) -> Tensor:
         """The places [B, 21, 3] in body space where the landmark network would see the USED landmarks."""
         points = self.model.keypoints(body.pose, self._one_shape(body))[:, USED_KEYPOINTS]
-        if self.offsets.any():
-            points = points + torch.einsum("bkij,kj->bki", _global_rotations(body.pose)[:, BONES], self.offsets)
-        return points
+        turned = _global_rotations(body.pose)[:, self.bones]
+        return points + (turned @ self.offsets[..., None]).squeeze(-1)
 
     def errors(self, body: Body, targets: Targets) -> Tensor:
         """Distances [B, 21] in pixels between the body's landmarks and the network's."""
@@ -131,7 +131,8 @@ class Fitter:
             flat = (body.camera.pixels(points) - targets.points[frames]) / (height * SIGMA_PIXELS)
             depth = points[..., 2] - points[:, HIPS, 2].mean(1, keepdim=True)
             ratio = targets.world_scale[frames] / body.camera.scale
-            deep = (depth - targets.depth[frames] * ratio[:, None]) / SIGMA_DEPTH
+            leaning = self.depth_bias[:, 0] + self.depth_bias[:, 1] * targets.yaw[frames, None].cos()
+            deep = (depth + leaning - targets.depth[frames] * ratio[:, None]) / SIGMA_DEPTH
             shared = weight[frames]
             sure = targets.found[frames, None].clamp(min=UNKNOWN)
             parts = [
@@ -152,7 +153,8 @@ class Fitter:
         robust = [
             torch.full((2 * len(USED),), OUTLIER_PIXELS / SIGMA_PIXELS),
             torch.full((len(USED),), OUTLIER_DEPTH / SIGMA_DEPTH),
-            torch.full((63 + 4 + 3 + self.model.num_shape,), never),
+            self.prior.outlier,
+            torch.full((3 + self.model.num_shape,), never),
         ]
         if matches is not None:
             each = (matches.weights * OUTLINE_WEIGHT).sqrt()
@@ -216,4 +218,3 @@ def _global_rotations(pose: Tensor) -> Tensor:
     return torch.stack(turned, 1)
 
 
-BONES = [0] * len(USED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,8 +11,8 @@ from warpkit.models.bodies import JOINTS
 
 # radians about x (to the body's left), y (up), z (to its front), counted from the T-pose; written for the left side
 SPREAD = {
-    "hip": (0.7, 0.3, 0.3),
-    "knee": (0.7, 0.12, 0.12),
+    "hip": (0.2, 0.4, 0.4),
+    "knee": (0.15, 0.12, 0.12),
     "ankle": (0.3, 0.2, 0.2),
     "foot": (0.12, 0.08, 0.08),
     "spine1": (0.15, 0.12, 0.1),
@@ -19,26 +21,31 @@ SPREAD = {
     "neck": (0.2, 0.25, 0.15),
     "head": (0.2, 0.25, 0.15),
     "collar": (0.1, 0.12, 0.12),
-    "shoulder": (0.5, 0.6, 0.7),
-    "elbow": (0.4, 0.8, 0.12),
+    "shoulder": (0.7, 0.9, 0.9),
+    "elbow": (0.5, 1.0, 0.15),
     "wrist": (0.2, 0.2, 0.25),
 }
-MEAN = {"shoulder": (0.0, 0.0, -0.9), "elbow": (0.0, -0.3, 0.0), "knee": (0.15, 0.0, 0.0), "hip": (-0.1, 0.0, 0.05)}
+MEAN = {"shoulder": (0.0, 0.0, -1.2), "elbow": (0.0, -0.3, 0.0), "knee": (0.05, 0.0, 0.0), "hip": (-0.03, 0.0, 0.05)}
+# legs are mostly straight, and bent when they are: beyond so many spreads a bend counts less and less. Without this a body
+# that is a little too tall for the landmarks would always stand on bent knees
+MOSTLY = {("hip", 0): 3.0, ("knee", 0): 3.0}
 # (joint, axis, sign): rotation against the sign is against the joint
 HINGES = (("left_knee", 0, 1.0), ("right_knee", 0, 1.0), ("left_elbow", 1, -1.0), ("right_elbow", 1, 1.0))
 HINGE_SPREAD = 0.05
 
 
 class PosePrior:
-    """The residuals of the 21 joints below the pelvis, in standard deviations."""
+    """The residuals of the 21 joints below the pelvis, in standard deviations; `outlier` [67] says which have long tails."""
 
     def __init__(self) -> None:
-        mean, spread = [], []
+        mean, spread, outlier = [], [], []
         for name in JOINTS[1:]:
             kind = name.removeprefix("left_").removeprefix("right_")
             mirror = torch.tensor([1.0, -1.0, -1.0]) if name.startswith("right_") else torch.ones(3)
             mean.append(torch.tensor(MEAN.get(kind, (0.0, 0.0, 0.0))) * mirror)
             spread.append(torch.tensor(SPREAD[kind]))
+            outlier.append(torch.tensor([MOSTLY.get((kind, axis), math.inf) for axis in range(3)]))
+        self.outlier = torch.cat([*outlier, torch.full((len(HINGES),), math.inf)])
         self.mean, self.spread = torch.stack(mean), torch.stack(spread)
         self.hinge_joint = torch.tensor([JOINTS.index(joint) - 1 for joint, _, _ in HINGES])
         self.hinge_axis = torch.tensor([axis for _, axis, _ in HINGES])

@@ -141,9 +141,9 @@ def recover_clip(
 ) -> Clip:
     """Bodies and cameras of one person through a video.
 
-    Frames are read once, one at a time, and only their landmarks are kept. The fit takes one shape from a few frames, then
-    poses and cameras of all frames at once, with a prior on accelerations that also fills the frames in which the person
-    was lost.
+    Frames are read once, one at a time, and only their landmarks are kept. The fit takes one shape from a few frames,
+    then poses and cameras of all frames at once, with a prior on accelerations that also fills the frames in which the
+    person was lost.
 
     Args:
         frames: uint8 [H, W, 3], RGB, all of one size.
