@@ -27,7 +27,7 @@ WEIGHTS = {"nose": 0.7, "eye": 0.7, "ear": 0.5, "hip": 0.7, "toe": 0.7, "heel": 
 SIGMA_PIXELS, OUTLIER_PIXELS = 0.0035, 0.03  # of the body's height
 SIGMA_DEPTH, OUTLIER_DEPTH = 0.05, 0.25  # metres: world landmarks are poor in depth
 SIGMA_OUTLINE, OUTLIER_OUTLINE = 0.005, 0.015  # of the body's height
-OUTLINE_WEIGHT = 60.0  # all points of the outline together count as so many measurements
+OUTLINE_WEIGHT = 110.0  # all points of the outline together count as so many measurements
 SHAPE_WEIGHT = 2.5
 WIDER = (100.0, 3.0, 1.0)  # outliers are told from a pose that is not yet reached by narrowing in these stages
 UNKNOWN = 0.05  # how much of the pose prior holds in frames where the person was lost: there the neighbours say more
@@ -216,5 +216,3 @@ def _global_rotations(pose: Tensor) -> Tensor:
     for joint in range(1, len(PARENTS)):
         turned.append(turned[PARENTS[joint]] @ local[:, joint])
     return torch.stack(turned, 1)
-
-

@@ -11,8 +11,8 @@ from warpkit.models.bodies import JOINTS
 
 # radians about x (to the body's left), y (up), z (to its front), counted from the T-pose; written for the left side
 SPREAD = {
-    "hip": (0.2, 0.4, 0.4),
-    "knee": (0.15, 0.12, 0.12),
+    "hip": (0.15, 0.4, 0.4),
+    "knee": (0.12, 0.12, 0.12),
     "ankle": (0.3, 0.2, 0.2),
     "foot": (0.12, 0.08, 0.08),
     "spine1": (0.15, 0.12, 0.1),
@@ -26,8 +26,8 @@ SPREAD = {
     "wrist": (0.2, 0.2, 0.25),
 }
 MEAN = {"shoulder": (0.0, 0.0, -1.2), "elbow": (0.0, -0.3, 0.0), "knee": (0.05, 0.0, 0.0), "hip": (-0.03, 0.0, 0.05)}
-# legs are mostly straight, and bent when they are: beyond so many spreads a bend counts less and less. Without this a body
-# that is a little too tall for the landmarks would always stand on bent knees
+# legs are mostly straight, and bent when they are: beyond so many spreads a bend counts less and less. Without this a
+# body that is a little too tall for the landmarks would always stand on bent knees
 MOSTLY = {("hip", 0): 3.0, ("knee", 0): 3.0}
 # (joint, axis, sign): rotation against the sign is against the joint
 HINGES = (("left_knee", 0, 1.0), ("right_knee", 0, 1.0), ("left_elbow", 1, -1.0), ("right_elbow", 1, 1.0))
@@ -35,7 +35,7 @@ HINGE_SPREAD = 0.05
 
 
 class PosePrior:
-    """The residuals of the 21 joints below the pelvis, in standard deviations; `outlier` [67] says which have long tails."""
+    """The residuals of the 21 joints below the pelvis, in spreads; `outlier` [67] says which have long tails."""
 
     def __init__(self) -> None:
         mean, spread, outlier = [], [], []
