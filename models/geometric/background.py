@@ -21,8 +21,42 @@ COARSEST_DEPTH = 5.0  # the coarsest level is the first where no hole pixel is f
 SEARCHED = 160_000  # patches; levels with more take the coarser level's answer in finer detail
 ROW_WEIGHT = 6.0  # of a move by the whole picture's height against a colour error of 1: backgrounds are layered
 ROUNDS = (2, 3, 5, 8, 12)  # searches and votes, finest level first; the last is for all coarser ones
+SHADE = 0.08  # a patch may be made this much lighter or darker, a channel, to go with its surroundings
+SHADE_COST = 1.0  # of the squared change of shade against the squared colour error that it saves
+EVEN = (0.02, 0.05)  # local contrast below which surroundings count as even, and above which as textured
+RELAXATIONS = 12
 CHUNK = 1 << 15  # patches compared at once, so that they stay in cache
 CONFIDENCE = 1.3  # a vote counts this much less for every pixel of distance from the known picture
+
+
+def person_hole(alpha: Tensor, *, margin: float = 0.012, gap: float = 0.05) -> Tensor:
+    """The hole that removing a person leaves: the mask, widened, and its narrow gaps closed.
+
+    Between the legs, and between arm and body, little background is seen, and that is shaded and tinged by the person:
+    kept, it would stand in the filled picture as a ghost.
+
+    Args:
+        alpha: [H, W] float32 in [0, 1], 1 = person; a soft mask does.
+        margin: by how much the mask is widened, as a fraction of the person's height.
+        gap: gaps narrower than twice this fraction of the person's height are closed.
+
+    Returns:
+        [H, W] bool, for `fill_background`; all False where there is no person.
+
+    Raises:
+        ValueError: if alpha is not [H, W].
+    """
+    if alpha.ndim != 2:
+        raise ValueError(f"alpha must be [H, W], got {tuple(alpha.shape)}")
+    rows = torch.nonzero((alpha > 0.5).any(1))
+    if len(rows) == 0:
+        return torch.zeros_like(alpha, dtype=torch.bool)
+    tall = float(rows.max() - rows.min() + 1)
+    person = F.pad(alpha.detach() > 0.1, (wide := int(2 * gap * tall) + 2,) * 4).numpy()
+    reach = max(2.0, margin * tall)
+    widened = ndi.distance_transform_edt(~person) <= reach + gap * tall
+    closed = ndi.distance_transform_edt(widened) > gap * tall
+    return torch.from_numpy(closed[wide:-wide, wide:-wide].copy())
 
 
 def fill_background(image: Tensor, hole: Tensor, *, seed: int = 0) -> Tensor:
@@ -110,8 +144,49 @@ def _complete(image: Tensor, wanted: Tensor, usable: Tensor, random: torch.Gener
                 finer.vote()
         matches = finer
     height, width = wanted.shape
-    filled = levels[0].pixels[:, :3].T.reshape(3, height, width)
-    return torch.where(wanted, filled.clamp(-1, 1), image)
+    filled = torch.where(wanted, levels[0].pixels[:, :3].T.reshape(3, height, width), image)
+    return torch.where(wanted, _even(filled, wanted, usable).clamp(-1, 1), image)
+
+
+def _even(filled: Tensor, wanted: Tensor, usable: Tensor) -> Tensor:
+    """Where the surroundings have no texture (a studio's backdrop), patches give the grain, a membrane the shades.
+
+    Patches bring their own shade along, and on an even ground the eye sees a step of a hundredth.
+    """
+    known = usable[None].float()
+    mean = _box(filled * known, 2) / _box(known, 2).clamp(min=1e-6)
+    rough = (filled - mean).abs().amax(0, keepdim=True) * known
+    rough = _box(F.max_pool2d(rough[None], 9, stride=1, padding=4)[0], 4)
+    even = (EVEN[1] - spread(rough, usable.float())) / (EVEN[1] - EVEN[0])
+    even = _box(even.clamp(0, 1), 8)
+    if not (even * wanted).any():
+        return filled
+    inside = wanted[None].float()
+    grain = filled - _box(filled * inside, 4) / _box(inside, 4).clamp(min=1e-6)
+    return torch.lerp(filled, _membrane(filled, wanted) + grain, even)
+
+
+def _box(x: Tensor, radius: int) -> Tensor:
+    padded = F.pad(x[None], (radius,) * 4, mode="replicate")
+    return F.avg_pool2d(padded, 2 * radius + 1, stride=1)[0]
+
+
+def _membrane(image: Tensor, wanted: Tensor) -> Tensor:
+    """The wanted pixels of [3, H, W] from all others as a rubber sheet would lie: Laplace's equation, coarse to fine."""
+    height, width = wanted.shape
+    known = 1 - wanted[None].float()
+    if known.all() or min(height, width) < 2:
+        return image
+    pooled = F.avg_pool2d(torch.cat([image * known, known])[None], 2, ceil_mode=True)[0]
+    share = pooled[3]
+    coarse = _membrane(pooled[:3] / share.clamp(min=1e-6), share == 0)
+    start = F.interpolate(coarse[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+    sheet = torch.where(wanted, start, image)
+    for _ in range(RELAXATIONS):
+        wide = F.pad(sheet[None], (1, 1, 1, 1), mode="replicate")[0]
+        around = wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1] + wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:]
+        sheet = torch.where(wanted, around / 4, image)
+    return sheet
 
 
 def _pyramid(image: Tensor, wanted: Tensor, usable: Tensor) -> list[_Level]:
@@ -122,7 +197,7 @@ def _pyramid(image: Tensor, wanted: Tensor, usable: Tensor) -> list[_Level]:
         if not _whole(usable).any():
             if not levels:
                 raise ValueError(
-                    f"no {PATCH}x{PATCH} patch of the picture is known: there is nothing to fill the hole from"
+                    f"no {PATCH}x{PATCH} patch of the picture is known: nothing is left to fill the hole from"
                 )
             return levels
         smooth = spread(image, usable.float())
@@ -171,6 +246,12 @@ class _Matches:
         depth = torch.from_numpy(ndi.distance_transform_edt(level.wanted.numpy())).float().reshape(-1)
         self.trust = CONFIDENCE ** -depth[self.target]
 
+    def _measure(self) -> None:
+        """The mean colour of the patch round every pixel, [H W, 4]."""
+        picture = self.level.pixels.T.reshape(1, 4, self.height, self.width)
+        means = F.avg_pool2d(picture, PATCH, stride=1, padding=PATCH // 2)
+        self.means = means.reshape(4, -1).T.contiguous()
+
     def start(self, coarser: _Matches | None) -> None:
         """Begin with the coarser level's matches, or else with known patches of the same row."""
         row, column = self.target // self.width, self.target % self.width
@@ -188,6 +269,7 @@ class _Matches:
             shift_row = coarser.source[number] // coarser.width - coarser.target[number] // coarser.width
             shift_column = coarser.source[number] % coarser.width - coarser.target[number] % coarser.width
             self.source = self._nearest_whole(row + 2 * shift_row, column + 2 * shift_column)
+        self._measure()
         self.error = self._compare(self.target, self.source)
 
     def nearest_number(self) -> Tensor:
@@ -207,6 +289,9 @@ class _Matches:
         for a, b in zip(target.split(CHUNK), source.split(CHUNK), strict=True):
             rows = (a // self.width - b // self.width).float()
             error = self.row_weight * rows**2
+            means = self.means[a] - self.means[b]
+            shade = means.clamp(-SHADE, SHADE)
+            error += PATCH**2 * (shade * ((1 + SHADE_COST) * shade - 2 * means)).sum(1)
             for step in self.steps:
                 difference = self.level.pixels[a + step] - self.level.pixels[b + step]
                 error += difference.square_().sum(1)
@@ -226,6 +311,7 @@ class _Matches:
 
     def search(self, random: torch.Generator) -> None:
         """One round: the neighbours' matches, then random ones, ever nearer to the present match."""
+        self._measure()
         self.error = self._compare(self.target, self.source)
         whole = self.whole.reshape(-1)
         for jump in (4, 1):
@@ -257,6 +343,7 @@ class _Matches:
     def vote(self) -> None:
         """Give every hole pixel the mean of what the patches over it say, by their likeness and nearness to the known."""
         scale = float(torch.quantile(self.error[:: max(1, len(self.error) // 4096)], 0.5)) + 1e-6
+        shade = (self.means[self.target] - self.means[self.source]).clamp(-SHADE, SHADE) / (1 + SHADE_COST)
         weight = self.trust * torch.exp(-self.error / (2 * scale)) + 1e-8 * self.trust
         total = torch.zeros(len(self.hole), 1)
         colours = torch.zeros(len(self.hole), 4)
@@ -268,5 +355,5 @@ class _Matches:
             number = self.number[centre.clamp(0, len(self.number) - 1)]
             share = (weight[number] * (fits & (number >= 0)))[:, None]
             total += share
-            colours += share * self.level.pixels[(self.source[number] + step)]
+            colours += share * (self.level.pixels[self.source[number] + step] + shade[number])
         self.level.pixels[self.hole] = colours / total.clamp(min=1e-30)

@@ -235,13 +235,13 @@ def estimate_foreground(image: Tensor, alpha: Tensor, background: Tensor | None 
 
 
 def spread(image: Tensor, weight: Tensor) -> Tensor:
-    """Colours [3, h, w] continued from where weight [h, w] in [0, 1] is 1 to where it is 0, smoothly (push-pull)."""
+    """Colours [C, h, w] continued from where weight [h, w] in [0, 1] is 1 to where it is 0, smoothly (push-pull)."""
     layers = [(image, weight[None].clamp(max=1))]
     while max(layers[-1][0].shape[1:]) > 1:
         colour, share = layers[-1]
         pooled = F.avg_pool2d(torch.cat([colour * share, share])[None], 2, ceil_mode=True, count_include_pad=False)[0]
-        total = pooled[3:]
-        layers.append((pooled[:3] / total.clamp(min=1e-6), (total * SPREAD_GAIN).clamp(max=1)))
+        total = pooled[-1:]
+        layers.append((pooled[:-1] / total.clamp(min=1e-6), (total * SPREAD_GAIN).clamp(max=1)))
     result = layers[-1][0]
     for colour, share in reversed(layers[:-1]):
         wide = F.interpolate(result[None], size=colour.shape[1:], mode="bilinear", align_corners=False)[0]
