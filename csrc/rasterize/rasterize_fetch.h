@@ -24,9 +24,10 @@ WARPKIT_HD bool fetch_corners(const Mesh<T>& mesh, const View& view, int64_t fac
   if (!fetch_face(mesh, face, index)) return false;
   for (int k = 0; k < 3; ++k) {
     const T* vertex = mesh.vertices + index[k] * mesh.components;
-    corner[k] = make_corner(vertex[0], vertex[1], vertex[2],
-                            mesh.components == 4 ? static_cast<double>(vertex[3]) : 1.0,
-                            static_cast<double>(view.width), static_cast<double>(view.height));
+    const bool perspective = mesh.components == 4;
+    corner[k] =
+        make_corner(vertex[0], vertex[1], vertex[2], perspective ? static_cast<double>(vertex[3]) : 1.0,
+                    static_cast<double>(view.width), static_cast<double>(view.height), perspective);
   }
   return true;
 }
@@ -51,8 +52,8 @@ WARPKIT_HD I most(I a, I b, I c) {
 
 template <typename I>
 WARPKIT_HD bool find_box_in(const Corner (&corner)[3], const View& view, Box* box) {
-  const I x[3] = {I(corner[0].x), I(corner[1].x), I(corner[2].x)},
-          y[3] = {I(corner[0].y), I(corner[1].y), I(corner[2].y)};
+  const I x[3] = {whole<I>(corner[0].x), whole<I>(corner[1].x), whole<I>(corner[2].x)},
+          y[3] = {whole<I>(corner[0].y), whole<I>(corner[1].y), whole<I>(corner[2].y)};
   const I area = area_of(x[0], y[0], x[1], y[1], x[2], y[2]);
   if (area == 0 || (view.cull == 1 && area > 0) || (view.cull == 2 && area < 0)) return false;
   box->j0 = first_pixel(least(x[0], x[1], x[2]), static_cast<int32_t>(view.width));

@@ -30,17 +30,19 @@ WARPKIT_HD double larger(double a, double b) { return a > b ? a : b; }
 WARPKIT_HD float at_most(float value, float bound) { return value < bound ? value : bound; }
 WARPKIT_HD float at_least(float value, float bound) { return value > bound ? value : bound; }
 
-WARPKIT_HD Corner make_corner(double x, double y, double z, double w, double width, double height) {
+// Without perspective w is 1 and its divisions, which would change nothing, are left out.
+WARPKIT_HD Corner make_corner(double x, double y, double z, double w, double width, double height,
+                              bool perspective) {
   Corner corner;
-  const double doubled_u = (x / w + 1.0) * width;
-  const double doubled_v = (y / w + 1.0) * height;
+  const double doubled_u = ((perspective ? x / w : x) + 1.0) * width;
+  const double doubled_v = ((perspective ? y / w : y) + 1.0) * height;
   corner.u = doubled_u * 0.5;
   corner.v = doubled_v * 0.5;
   corner.x = __builtin_rint(doubled_u * 128.0);
   corner.y = __builtin_rint(doubled_v * 128.0);
   corner.z = z;
   corner.w = w;
-  corner.depth = z / w;
+  corner.depth = perspective ? z / w : z;
   return corner;
 }
 
@@ -54,6 +56,12 @@ WARPKIT_HD double reach(const Corner& a, const Corner& b, const Corner& c) {
     most = most == most ? most : __builtin_inf();  // ... and stays
   }
   return most;
+}
+
+// A snapped coordinate, at most kInt128Limit, as an integer.
+template <typename I>
+WARPKIT_HD I whole(double snapped) {
+  return I(static_cast<int64_t>(snapped));
 }
 
 // Twice the snapped area; positive when the face turns clockwise as seen in the image (y down).

@@ -51,6 +51,19 @@ struct Corners {
   }
 };
 
+template <bool kPerspective>
+void make_corners(const double (&raw)[4][3][kBlock], double width, double height, Corners& corners) {
+  for (int k = 0; k < 3; ++k) {
+    for (int l = 0; l < kBlock; ++l) {
+      const Corner corner =
+          make_corner(raw[0][k][l], raw[1][k][l], raw[2][k][l], raw[3][k][l], width, height, kPerspective);
+      corners.u[k][l] = corner.u, corners.v[k][l] = corner.v, corners.x[k][l] = corner.x,
+      corners.y[k][l] = corner.y;
+      corners.z[k][l] = corner.z, corners.w[k][l] = corner.w, corners.depth[k][l] = corner.depth;
+    }
+  }
+}
+
 template <typename T>
 void gather_corners(const SetupJob<T>& job, int64_t begin, int count, Corners& corners) {
   const double width = static_cast<double>(job.view.width), height = static_cast<double>(job.view.height);
@@ -66,15 +79,8 @@ void gather_corners(const SetupJob<T>& job, int64_t begin, int count, Corners& c
       raw[3][k][l] = good && job.mesh.components == 4 ? static_cast<double>(vertex[3]) : 1.0;
     }
   }
-  for (int k = 0; k < 3; ++k) {
-    for (int l = 0; l < kBlock; ++l) {
-      const Corner corner =
-          make_corner(raw[0][k][l], raw[1][k][l], raw[2][k][l], raw[3][k][l], width, height);
-      corners.u[k][l] = corner.u, corners.v[k][l] = corner.v, corners.x[k][l] = corner.x,
-      corners.y[k][l] = corner.y;
-      corners.z[k][l] = corner.z, corners.w[k][l] = corner.w, corners.depth[k][l] = corner.depth;
-    }
-  }
+  job.mesh.components == 4 ? make_corners<true>(raw, width, height, corners)
+                           : make_corners<false>(raw, width, height, corners);
 }
 
 // A face whose snapped coordinates do not fit the exact double path.
@@ -238,8 +244,8 @@ void walk_large(const WalkJob<T>& job, int32_t face, const FaceRecord& record, c
   const int32_t i0 = box.i0 > job.row ? box.i0 : job.row;
   const int32_t j1 = box.j1 < job.column + job.columns - 1 ? box.j1 : job.column + job.columns - 1;
   const int32_t i1 = box.i1 < job.row + job.rows - 1 ? box.i1 : job.row + job.rows - 1;
-  const I x[3] = {I(corner[0].x), I(corner[1].x), I(corner[2].x)},
-          y[3] = {I(corner[0].y), I(corner[1].y), I(corner[2].y)};
+  const I x[3] = {whole<I>(corner[0].x), whole<I>(corner[1].x), whole<I>(corner[2].x)},
+          y[3] = {whole<I>(corner[0].y), whole<I>(corner[1].y), whole<I>(corner[2].y)};
   const I turn = area_of(x[0], y[0], x[1], y[1], x[2], y[2]) > 0 ? 1 : -1;
   for (int32_t i = i0; i <= i1; ++i) {
     const I px = I(j0) * kSubpixel + kSubpixel / 2, py = I(i) * kSubpixel + kSubpixel / 2;
