@@ -9,7 +9,7 @@ from torch import Tensor
 from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.geometric.appearance import Appearance, gather_appearance, mirrored_side, opposite_side
-from warpkit.models.geometric.atlas import bleed, charts
+from warpkit.models.geometric.atlas import charts
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.shell import fit_shell
@@ -134,15 +134,6 @@ def test_hands_and_what_is_next_to_them_are_doubted(model: BodyModel, person: Ma
     assert not doubt[part == PARTS.index("right_upper_leg")].any()
     assert not doubt[part == PARTS.index("left_foot")].any()
     assert not doubt[part < 0].any()
-
-
-def test_bleeding_keeps_what_is_known_and_reaches_everywhere() -> None:
-    colours = torch.zeros(3, 37, 50)
-    known = torch.zeros(37, 50)
-    known[10:14, 20:30] = 1
-    colours[:, 10:14, 20:30] = torch.tensor([0.5, -0.2, 0.9])[:, None, None]
-    spread = bleed(colours, known)
-    torch.testing.assert_close(spread, torch.tensor([0.5, -0.2, 0.9])[:, None, None].expand(3, 37, 50))
 
 
 def test_model_without_uv_gets_charts_for_every_face(model: BodyModel) -> None:

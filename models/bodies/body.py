@@ -138,6 +138,10 @@ class Camera:
         rows = [index] if isinstance(index, int) else index
         return Camera(self.scale[rows], self.offset[rows])
 
+    def to(self, device: torch.device) -> "Camera":
+        """The same on another device."""
+        return Camera(self.scale.to(device), self.offset.to(device))
+
 
 @dataclass(frozen=True)
 class Body:
@@ -151,3 +155,7 @@ class Body:
         """Some of the bodies; the batch stays (an integer gives a batch of one)."""
         rows = [index] if isinstance(index, int) else index
         return Body(self.pose[rows], self.shape[rows], self.camera[index])
+
+    def to(self, device: torch.device) -> "Body":
+        """The same on another device."""
+        return Body(self.pose.to(device), self.shape.to(device), self.camera.to(device))

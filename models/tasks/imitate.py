@@ -1,24 +1,27 @@
 """Motion imitation: a person from photos moves as a reference does (Liquid Warping GAN with Attention, section 3.6)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from warpkit import build_info
 from warpkit.models.bodies import Body, BodyModel, Camera, load_body
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.renderer import GeometricRenderer
+from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import recover_clip
 from warpkit.models.tasks.framing import Framing, frame_motion
-from warpkit.models.tasks.sources import Source, gather, read_sources, standing_body, to_image, to_tensor
+from warpkit.models.tasks.sources import Source, gather, notes, read_sources, standing_body, to_image, to_tensor
 
 SIZES = range(64, 4097)
 
@@ -63,8 +66,9 @@ def resolve_motion(
         if path.suffix.lower() == ".npz":
             result = Motion.load(path)
         else:
-            with VideoReader(path) as reader:
-                clip = recover_clip(iter(reader), model, float(reader.fps), progress=progress)
+            reader = VideoReader(path)
+            progress.stage("Following the person in the video", reader.num_frames)
+            clip = recover_clip(reader, model, float(reader.fps), progress=lambda _: progress.advance())
             result, video = Motion.from_clip(clip, model), path
     if fps is not None and abs(result.fps - fps) > 1e-6:
         result = result.resampled(fps)
@@ -96,6 +100,30 @@ def _extent(bodies: Body, model: BodyModel) -> tuple[Tensor, Camera]:
     chosen = torch.linspace(0, frames - 1, min(frames, 48)).round().long()
     vertices = torch.cat([model(bodies.pose[[i]], bodies.shape[[i]]) for i in chosen.tolist()])
     return vertices, bodies.camera[chosen]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device to render on: "auto" takes a GPU where PyTorch sees one and this build has kernels for it.
+
+    Raises InputError where the name is unknown or asks for what is not there.
+    """
+    kernels = build_info()["cuda_kernels"]
+    if name == "auto":
+        return torch.device("cuda" if kernels and torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"device must be auto, cpu or cuda, not {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda was asked for, but PyTorch sees no GPU here")
+    if name == "cuda" and not kernels:
+        raise InputError("device cuda was asked for, but this build of warpkit has no CUDA kernels (see warpkit doctor)")
+    return torch.device(name)
+
+
+def on_device(model: BodyModel, device: torch.device) -> BodyModel:
+    """`model`, or a copy of it on another device."""
+    if device.type == "cpu" or not isinstance(model, nn.Module):
+        return model
+    return deepcopy(model).to(device)  # type: ignore[return-value]
 
 
 def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor:
@@ -151,8 +179,7 @@ def imitate(
     """
     if size not in SIZES or size % 2:
         raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    where = choose_device(device)
     model = load_body(body, body_folder)
     with torch.no_grad():
         sources = read_sources(photos, model, person=person, progress=progress)
@@ -165,18 +192,49 @@ def imitate(
         plate = make_plate(background, first, framing)
 
     def frames() -> Iterator[np.ndarray]:
-        renderer = GeometricRenderer(model, appearance)
-        references = None
+        there = on_device(model, where)
+        renderer = GeometricRenderer(there, appearance.to(where))
+        beside = _Beside(first, bodies, model, video, moving.fps, size) if side_by_side else None
+        moved, behind = framing.body(bodies).to(where), plate.to(where)
         for index in range(len(bodies.pose)):
             with torch.no_grad():
-                posed = framing.body(bodies[index])
-                picture = to_image(renderer(posed, (size, size)).over(plate))
-            yield picture
+                picture = to_image(renderer(moved[index], (size, size)).over(behind))
+                yield beside(index, picture) if beside else picture
 
     return Imitation(
         fps=moving.fps,
         num_frames=len(bodies.pose),
         size=(size, 3 * size if side_by_side else size),
+        notes=notes(sources, person),
         audio_from=video,
         frames=frames,
     )
+
+
+class _Beside:
+    """Puts the first photo and the reference beside each result: the video's frame, or the posed body."""
+
+    def __init__(
+        self, source: Source, bodies: Body, model: BodyModel, video: Path | None, fps: float, size: int
+    ) -> None:
+        self.photo = fit_into(source.image, size, size)
+        self.bodies, self.model, self.size, self.fps = bodies, model, size, fps
+        self.reader = VideoReader(video) if video else None
+        self.frames = enumerate(self.reader) if self.reader else None
+        self.shown = (-1, np.zeros((size, size, 3), np.uint8))
+
+    def reference(self, index: int) -> np.ndarray:
+        """uint8 `[size, size, 3]`."""
+        if self.reader is None or self.frames is None:
+            scale = 0.8 * self.size / self.model.height(self.bodies.shape[:1])
+            camera = Camera(scale, torch.tensor([[self.size / 2, self.size * 0.48]]))
+            body = Body(self.bodies.pose[[index]], self.bodies.shape[[index]], camera)
+            return draw_body(np.full((self.size, self.size, 3), 235, np.uint8), body, self.model, opacity=1.0)
+        wanted = round(index * float(self.reader.fps) / self.fps)
+        while self.shown[0] < wanted and (following := next(self.frames, None)) is not None:
+            self.shown = (following[0], fit_into(following[1], self.size, self.size))
+        return self.shown[1]
+
+    def __call__(self, index: int, result: np.ndarray) -> np.ndarray:
+        """uint8 `[size, 3 size, 3]`."""
+        return np.concatenate([self.photo, self.reference(index), result], 1)

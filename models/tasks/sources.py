@@ -13,6 +13,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.background import fill_background
 from warpkit.models.geometric.matte import estimate_foreground, refine_alpha
+from warpkit.models.geometric.mesh import t_pose
 from warpkit.models.geometric.view import View
 from warpkit.models.media.images import read_image
 from warpkit.models.progress import SILENT, Progress
@@ -20,6 +21,10 @@ from warpkit.models.recovery import Person, recover
 from warpkit.models.tasks.framing import Framing, frame_round
 
 MAX_SOURCES = 8
+MOST_UNLIKE = 1.45
+"""Ratio of builds beyond which two photos cannot show one person."""
+POOR_FIT = 0.75
+"""Silhouette IoU below which the user is told."""
 
 
 def to_tensor(image: np.ndarray) -> Tensor:
@@ -83,7 +88,45 @@ def read_sources(
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         progress.advance()
+    check_one_person(sources, model)
     return sources
+
+
+def check_one_person(sources: list[Source], model: BodyModel) -> None:
+    """Raises InputError where the people in `sources` are built too unlike each other to be one.
+
+    What is compared is the volume for a person of a metre, which the views of one person give to about 20 %.
+    """
+    bulk = []
+    index = model.faces.long()
+    for source in sources:
+        shape = source.person.body.shape
+        corners = t_pose(model, shape)[0][index]
+        volume = (corners[:, 0] * torch.linalg.cross(corners[:, 1], corners[:, 2])).sum() / 6
+        bulk.append(float(volume / model.height(shape)[0] ** 3))
+    stout, slight = int(np.argmax(bulk)), int(np.argmin(bulk))
+    if bulk[stout] > MOST_UNLIKE * bulk[slight]:
+        raise InputError(
+            f"the people in {sources[slight].name} and {sources[stout].name} are built too unlike each other to be one "
+            f"person ({bulk[stout] / bulk[slight]:.1f} times the bulk for the same height); give photos of one person"
+        )
+
+
+def notes(sources: list[Source], person: int | None) -> list[str]:
+    """What the user should know about what was found in the photos."""
+    result = []
+    for source in sources:
+        found = source.person
+        if found.people > 1 and person is None:
+            result.append(
+                f"{found.people} people were found in {source.name}; the largest was taken (choose with --person)"
+            )
+        if found.mask_iou < POOR_FIT:
+            result.append(
+                f"the body fits {source.name} poorly (silhouette IoU {found.mask_iou:.2f}); wide clothes, crossed limbs "
+                "or bags make that happen, and the result may suffer"
+            )
+    return result
 
 
 def gather(sources: list[Source], model: BodyModel, resolution: int, progress: Progress = SILENT) -> Appearance:

@@ -1,0 +1,100 @@
+"""Pictures about pictures: a fitted body over its photo, flow as colour, sheets with labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpkit import interpolate, rasterize
+from warpkit.models.bodies import PARTS, Body, BodyModel
+from warpkit.models.errors import needs_extra
+
+with needs_extra("person"):
+    from PIL import Image, ImageDraw, ImageFont
+
+
+def part_colours() -> Tensor:
+    """[P, 3] in [0, 1]: a colour for each of PARTS; left warm, right cool, head and torso neutral."""
+    colours = []
+    for number, name in enumerate(PARTS):
+        step = (number % 6) / 6
+        if name.startswith("left"):
+            colours.append((0.95, 0.45 + 0.4 * step, 0.25))
+        elif name.startswith("right"):
+            colours.append((0.25, 0.45 + 0.4 * step, 0.95))
+        else:
+            colours.append((0.75, 0.75, 0.8))
+    return torch.tensor(colours)
+
+
+def draw_body(image: np.ndarray, body: Body, model: BodyModel, opacity: float = 0.7) -> np.ndarray:
+    """The body (B = 1) shaded and coloured by part over `image`, uint8 `[H, W, 3]`, in whose pixels its camera is."""
+    size = image.shape[:2]
+    vertices = model(body.pose, body.shape)
+    fragments = rasterize(body.camera.project(vertices, size), model.faces, size)
+    corners = vertices[:, model.faces.long()]
+    normals = torch.linalg.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
+    smooth = torch.zeros_like(vertices)
+    for corner in range(3):
+        smooth.index_add_(1, model.faces[:, corner].long(), normals)
+    normal = torch.nn.functional.normalize(interpolate(smooth, model.faces, fragments)[0], dim=-1)
+    light = torch.nn.functional.normalize(torch.tensor([0.3, 0.5, 0.8], device=normal.device), dim=0)
+    shade = 0.35 + 0.65 * (normal @ light).clamp(min=0)
+    index = fragments.face_index[0].long()
+    colour = part_colours().to(normal)[model.parts[index.clamp(min=0)]] * shade[..., None] * 255
+    cover = opacity * (index >= 0).float()[..., None]
+    picture = torch.from_numpy(image).to(normal)
+    return torch.lerp(picture, colour, cover).round().to(torch.uint8).cpu().numpy()
+
+
+def draw_flow(grid: Tensor, reach: float = 0.5) -> np.ndarray:
+    """Where an absolute sampling grid `[H, W, 2]` takes each pixel from, as colour; uint8 `[H, W, 3]`.
+
+    Hue is the direction of the move, saturation its length up to `reach` (in NDC), white stays in place; entries
+    outside [-1, 1] (the -2 of what is not visible) are dark grey.
+    """
+    height, width = grid.shape[:2]
+    y = (torch.arange(height, device=grid.device) + 0.5) * 2 / height - 1
+    x = (torch.arange(width, device=grid.device) + 0.5) * 2 / width - 1
+    move = grid - torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)
+    hue = torch.atan2(move[..., 1], move[..., 0]) / (2 * np.pi)
+    saturation = (move.norm(dim=-1) / reach).clamp(max=1)
+    ramp = (hue[..., None] + torch.tensor([0.0, 2 / 3, 1 / 3], device=grid.device)) % 1 * 6
+    pure = ((ramp - 3).abs() - 1).clamp(0, 1)
+    colour = torch.lerp(torch.ones_like(pure), pure, saturation[..., None])
+    colour = torch.where((grid.abs() <= 1).all(-1)[..., None], colour, 0.2)
+    return colour.mul(255).round().to(torch.uint8).cpu().numpy()
+
+
+def fit_into(image: np.ndarray, height: int, width: int, fill: tuple[int, int, int] = (24, 24, 28)) -> np.ndarray:
+    """`image` made to fit a `height` x `width` field, the rest of which is `fill`."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((width, height), Image.Resampling.LANCZOS)
+    scale = min(width / image.shape[1], height / image.shape[0])
+    if scale > 1:
+        picture = picture.resize((round(image.shape[1] * scale), round(image.shape[0] * scale)), Image.Resampling.BICUBIC)
+    field = Image.new("RGB", (width, height), fill)
+    field.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return np.asarray(field)
+
+
+def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], height: int = 240, gap: int = 6) -> np.ndarray:
+    """Rows of pictures under their labels, each `height` pixels tall; uint8 `[H, W, 3]`."""
+    ink, paper, label = (235, 235, 240), (24, 24, 28), 26
+    pictures = [
+        [fit_into(image, height, max(1, round(height * image.shape[1] / image.shape[0]))) for image in images]
+        for _, images in rows
+    ]
+    width = max(sum(image.shape[1] + gap for image in row) for row in pictures) + gap
+    sheet = Image.new("RGB", (width, len(rows) * (height + label + gap) + gap), paper)
+    draw = ImageDraw.Draw(sheet)
+    top = gap
+    for (text, _), row in zip(rows, pictures, strict=True):
+        draw.text((gap, top + 2), text, fill=ink, font=ImageFont.load_default(16))
+        left = gap
+        for image in row:
+            sheet.paste(Image.fromarray(image), (left, top + label))
+            left += image.shape[1] + gap
+        top += height + label + gap
+    return np.asarray(sheet)
