@@ -4,14 +4,15 @@ What no picture saw is worked out on the surface: first from its mirror image on
 clothes and limbs look alike from both sides, from its opposite (front for back), and last from its neighbours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from warpkit import compose_flow, interpolate, rasterize, warp
 from warpkit.models.bodies import PARTS, BodyModel
-from warpkit.models.geometric.atlas import bleed, unfold
+from warpkit.models.geometric.atlas import unfold
+from warpkit.models.geometric.matte import spread
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.shell import fit_shell, part_of_vertices
 from warpkit.models.geometric.trust import colour_trust
@@ -57,6 +58,10 @@ class Appearance:
     """[F, 3] into atlas_vertices."""
     seen: Tensor
     """[V] in [0, 1]: whether any picture saw the vertex."""
+
+    def to(self, device: torch.device) -> "Appearance":
+        """The same on another device."""
+        return Appearance(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 def visibility(view: View, sight: Sight) -> Tensor:
@@ -185,10 +190,11 @@ def work_out_atlas(
     known = share[:-1].sum(0)
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
     confidence = torch.where(known > 0.5, 10.0 * quality.amax(0), 0.0)
-    spread = surface.spread(mean, confidence)
+    suggested = surface.spread(mean, confidence)
     scalp = behind_the_face(model)
     if (confidence[scalp] > 0).any():
-        spread = torch.where(scalp[:, None], surface.spread(mean, torch.where(scalp, confidence, 0.0)), spread)
+        hair = surface.spread(mean, torch.where(scalp, confidence, 0.0))
+        suggested = torch.where(scalp[:, None], hair, suggested)
 
     atlas_vertices, atlas_faces, texels = unfold(model, ATLAS)
     atlas = torch.zeros(4, ATLAS, ATLAS, device=images.device)
@@ -198,10 +204,10 @@ def work_out_atlas(
         sampled = warp(images[None], flow)[0]
         shares = interpolate(share[number * count : (number + 1) * count].T, model.faces, texels)[0]
         atlas = atlas + (shares.permute(2, 0, 1)[:, None] * sampled).sum(0)
-    suggested = interpolate(spread, model.faces, texels)[0].permute(2, 0, 1)
-    atlas = atlas[:3] + (1 - atlas[3:]) * suggested
+    rest = interpolate(suggested, model.faces, texels)[0].permute(2, 0, 1)
+    atlas = atlas[:3] + (1 - atlas[3:]) * rest
     covered = (texels.face_index[0] >= 0).float()
-    return bleed(atlas, covered)[None].clamp(-1, 1), atlas_vertices[:, :2], atlas_faces
+    return spread(atlas, covered)[None].clamp(-1, 1), atlas_vertices[:, :2], atlas_faces
 
 
 def gather_appearance(views: list[View], model: BodyModel) -> Appearance:

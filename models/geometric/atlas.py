@@ -31,22 +31,3 @@ def unfold(model: BodyModel, size: int) -> tuple[Tensor, Tensor, Fragments]:
     """The charts of `model` and what each texel of a `size` x `size` atlas holds (face indices are the body's)."""
     vertices, faces = charts(model)
     return vertices, faces, rasterize(vertices[None], faces, (size, size))
-
-
-def bleed(colours: Tensor, known: Tensor) -> Tensor:
-    """`colours` `[C, H, W]` continued from where `known` `[H, W]` (0 to 1) to everywhere: the pull-push of texture atlases.
-
-    Known texels keep their colour; the rest takes the mean of the nearest known ones, coarser the farther they are.
-    """
-    levels = [(colours * known, known)]
-    while max(levels[-1][1].shape) > 1:
-        pulled = torch.cat([levels[-1][0], levels[-1][1][None]])[None]
-        pulled = torch.nn.functional.avg_pool2d(pulled, 2, ceil_mode=True, count_include_pad=False)[0]
-        weight = pulled[-1]
-        gain = torch.where(weight > 0, weight.clamp(max=0.25) * 4 / weight.clamp(min=1e-12), 0.0)
-        levels.append((pulled[:-1] * gain, weight * gain))
-    filled = levels[-1][0] / levels[-1][1].clamp(min=1e-6)
-    for colour, weight in reversed(levels[:-1]):
-        filled = torch.nn.functional.interpolate(filled[None], colour.shape[-2:], mode="bilinear")[0]
-        filled = colour + (1 - weight) * filled
-    return filled

@@ -11,7 +11,7 @@ from torch import Tensor
 from warpkit.models.bodies import Body, BodyModel
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
-from warpkit.models.geometric.background import fill_background
+from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import estimate_foreground, refine_alpha
 from warpkit.models.geometric.mesh import t_pose
 from warpkit.models.geometric.view import View
@@ -59,11 +59,8 @@ class Source:
         """[3, size, size] what the photo shows in `framing` with the person gone and its borders continued."""
         picture = framing.cut(to_tensor(self.image))
         inside = framing.inside(self.person.size)
-        mask = framing.cut(self.person.mask[None], "border")[0]
-        person = (mask > 0.1).float() * inside
-        reach = 2 * (max(3, round(0.02 * framing.size)) // 2) + 1
-        grown = torch.nn.functional.max_pool2d(person[None, None], reach, stride=1, padding=reach // 2)[0, 0]
-        return fill_background(picture, (grown > 0.5) | ~inside)
+        soft = framing.cut(self.person.mask[None], "border")[0] * inside
+        return fill_background(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
 
 
 def read_sources(
