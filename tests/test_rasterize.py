@@ -13,7 +13,7 @@ from torch import Tensor
 import warpkit
 from warpkit import reference
 
-fast = settings(max_examples=40, deadline=None)
+fast = settings(max_examples=30, deadline=None)
 
 
 def to_ndc(pixels: Tensor, size: tuple[int, int]) -> Tensor:

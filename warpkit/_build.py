@@ -18,7 +18,8 @@ def build_info() -> dict[str, Any]:
     """
     note = ""
     if not _C.with_cuda:
-        note = "CUDA kernels are missing: nvcc was not found when warpkit was built. CUDA tensors raise an error."
+        note = "CUDA kernels are missing: nvcc was not found when warpkit was built, or WARPKIT_CUDA was off. "
+        note += "CUDA tensors raise an error."
     return {
         "torch": torch.__version__,
         "simd_levels": _C.simd_levels.split(),

@@ -88,6 +88,6 @@ def check_device(**tensors: Tensor | None) -> None:
     if first is not None and first[1].is_cuda and not WITH_CUDA:
         raise RuntimeError(
             f"{first[0]} is on {first[1].device}, but this build of warpkit has no CUDA kernels: nvcc was not found "
-            "when it was built (warpkit.build_info() tells). Install the CUDA toolkit so that nvcc is on PATH and "
-            "reinstall warpkit, or move the tensors to the CPU."
+            "when it was built, or WARPKIT_CUDA was off (warpkit.build_info() tells). Install the CUDA toolkit so that "
+            "nvcc is on PATH and reinstall warpkit, or move the tensors to the CPU."
         )

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._pytree import exportable
 
 CULL = {None: 0, "back": 1, "front": 2}
 
 
+@exportable
 class Fragments(NamedTuple):
     """What lies under each pixel's centre."""
 

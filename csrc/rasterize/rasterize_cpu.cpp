@@ -19,7 +19,8 @@ namespace {
 // A face over more tiles than this goes into one list that every tile looks through, so that lists stay
 // short.
 constexpr int64_t kWide = 64;
-constexpr int64_t kChunk = 1024;  // the fewest faces worth a task of their own
+constexpr int64_t kChunk = 1024;         // the fewest faces worth a task of their own
+constexpr int64_t kMostChunk = 1 << 20;  // the most: kWide times as many entries are counted in 32 bits
 
 // A run of faces of one image, sorted into tiles: faces of tile t are entries[starts[t]..starts[t + 1]),
 // ascending.
@@ -105,7 +106,7 @@ void rasterize_tiles(const Mesh<T>& mesh, const View& view, TileShader<T> shader
   const int64_t wave = std::min(mesh.batch, threads);  // images in work at a time: enough for every thread
   const TileGrid grid(view);
   const int64_t wanted = (2 * threads + wave - 1) / wave;
-  const int64_t chunk_size = std::max(kChunk, (mesh.num_faces + wanted - 1) / wanted);
+  const int64_t chunk_size = std::clamp((mesh.num_faces + wanted - 1) / wanted, kChunk, kMostChunk);
   const int64_t num_chunks = (mesh.num_faces + chunk_size - 1) / chunk_size;
   const auto records = uninitialised<FaceRecord>(wave * mesh.num_faces);
   const auto resolvers = uninitialised<Resolver<T>>(wave * mesh.num_faces);
