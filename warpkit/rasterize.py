@@ -46,6 +46,9 @@ def rasterize(
         (perspective-correct) and depth (z, or z/w) on the vertices as they are. The nearest wins, ties go to the lower
         index.
 
+    Coverage is exact, without holes or doubles on shared edges, for vertices up to 2^53 pixels away; a face that
+    reaches farther, has a vertex that is not finite or no area after snapping, draws nothing.
+
     face_index has no gradient. Gradients of barycentric and depth are not available yet: backward through them raises.
 
     Raises:
