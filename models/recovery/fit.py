@@ -113,7 +113,7 @@ class Fitter:
     def landmarks(self, body: Body) -> Tensor:
         """The places [B, 21, 3] in body space where the landmark network would see the USED landmarks."""
         points = self.model.keypoints(body.pose, self._one_shape(body))[:, USED_KEYPOINTS]
-        turned = _global_rotations(body.pose)[:, self.bones]
+        turned = global_rotations(body.pose)[:, self.bones]
         return points + (turned @ self.offsets[..., None]).squeeze(-1)
 
     def errors(self, body: Body, targets: Targets) -> Tensor:
@@ -209,7 +209,7 @@ class Fitter:
         return x
 
 
-def _global_rotations(pose: Tensor) -> Tensor:
+def global_rotations(pose: Tensor) -> Tensor:
     """[B, 22, 3, 3]: how each joint's frame is turned in body space."""
     local = axis_angle_to_matrix(pose)
     turned = [local[:, 0]]
