@@ -1,8 +1,8 @@
 """Measures the constants of `warpkit.models.recovery.calibration`: `python -m benchmarks.recovery_calibration`.
 
 Seven people (openpeople P001-P007) are fitted in six pictures each; what the fits leave of the landmarks, seen in the
-frames of the bones and averaged, moves the offsets, and the fits are repeated. Depths are compared with side views, which
-show them. Both tables are printed, ready to paste.
+frames of the bones and averaged, moves the offsets, and the fits are repeated. Depths are compared with side views,
+which show them. Both tables are printed, ready to paste.
 """
 
 from __future__ import annotations

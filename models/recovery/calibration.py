@@ -18,33 +18,33 @@ USED = tuple(name for name in KEYPOINTS if name in LANDMARKS)
 # kind of landmark: (the joint whose frame it moves with, metres from the body model's keypoint to the network's point:
 # towards the body's left for a left landmark, up, to the front)
 OFFSETS: dict[str, tuple[str, tuple[float, float, float]]] = {
-    "nose": ("head", (0.000, -0.001, -0.004)),
-    "eye": ("head", (0.004, 0.002, -0.009)),
+    "nose": ("head", (0.000, 0.001, -0.005)),
+    "eye": ("head", (0.004, 0.004, -0.010)),
     "ear": ("head", (-0.010, 0.009, 0.019)),
-    "shoulder": ("collar", (0.005, 0.008, 0.000)),
-    "elbow": ("shoulder", (0.012, 0.000, -0.008)),
-    "wrist": ("elbow", (0.016, -0.002, 0.004)),
-    "hip": ("pelvis", (-0.005, -0.008, 0.003)),
-    "knee": ("hip", (-0.009, -0.015, 0.007)),
-    "ankle": ("knee", (0.001, 0.013, 0.003)),
-    "big_toe": ("ankle", (0.006, 0.007, -0.025)),
-    "heel": ("ankle", (-0.007, 0.017, 0.000)),
+    "shoulder": ("collar", (0.005, 0.005, 0.000)),
+    "elbow": ("shoulder", (0.016, -0.001, -0.009)),
+    "wrist": ("elbow", (0.020, -0.002, 0.004)),
+    "hip": ("pelvis", (-0.005, -0.009, 0.002)),
+    "knee": ("hip", (-0.010, -0.015, 0.008)),
+    "ankle": ("knee", (0.001, 0.017, 0.000)),
+    "big_toe": ("ankle", (0.006, 0.007, -0.030)),
+    "heel": ("ankle", (-0.005, 0.023, -0.002)),
 }
 
 # kind of landmark: metres by which the network sees it too near to the camera, counted from the hips: always, and times
 # the cosine of the angle between the body's front and the camera. The network leans people towards the camera
 DEPTH_BIAS: dict[str, tuple[float, float]] = {
-    "nose": (0.077, 0.129),
-    "eye": (0.086, 0.129),
-    "ear": (0.090, 0.071),
-    "shoulder": (0.080, 0.064),
-    "elbow": (0.063, 0.036),
-    "wrist": (0.079, 0.042),
+    "nose": (0.078, 0.129),
+    "eye": (0.087, 0.129),
+    "ear": (0.091, 0.071),
+    "shoulder": (0.081, 0.064),
+    "elbow": (0.064, 0.036),
+    "wrist": (0.080, 0.042),
     "hip": (0.000, 0.000),
     "knee": (-0.039, 0.042),
-    "ankle": (-0.140, 0.007),
-    "big_toe": (-0.076, -0.091),
-    "heel": (-0.144, 0.035),
+    "ankle": (-0.139, 0.006),
+    "big_toe": (-0.075, -0.091),
+    "heel": (-0.143, 0.035),
 }
 
 

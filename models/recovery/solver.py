@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
 
 Residuals = Callable[[Tensor, Tensor], Tensor]
@@ -134,22 +132,37 @@ def minimise(
 
 
 def _solve_clip(blocks: Tensor, gradient: Tensor, coupling: Tensor, smooth: Tensor) -> Tensor:
-    """The step [T, F] of a clip: blocks [T, F, F] on the diagonal, coupling [T, T] ⊗ diag(smooth) between frames."""
+    """The step [T, F] of a clip: blocks [T, F, F] on the diagonal, coupling [T, T] ⊗ diag(smooth) between frames.
+
+    Frames are coupled with the next two, so pairs of frames are coupled with the next pair alone: block Cholesky.
+    """
     count, number = gradient.shape
-    width = 2 * number
-    banded = np.zeros((width + 1, count * number))
-    block = blocks.numpy()
-    frame_starts = np.arange(count) * number
-    for i in range(number):
-        for j in range(i, number):
-            banded[width + i - j, frame_starts + j] = block[:, i, j]
-    strength, links = smooth.numpy(), coupling.numpy()
-    for gap in range(3):
-        for t in range(count - gap):
-            columns = (t + gap) * number + np.arange(number)
-            banded[width - gap * number, columns] += links[t, t + gap] * strength
-    try:
-        solved = solveh_banded(banded, gradient.reshape(-1).numpy(), check_finite=False)
-    except LinAlgError:
-        return torch.zeros_like(gradient)
-    return torch.from_numpy(solved).reshape(count, number)
+    pairs = (count + 1) // 2
+    spare = 2 * pairs - count
+    blocks = torch.cat([blocks, torch.eye(number, dtype=blocks.dtype).expand(spare, -1, -1)])
+    right = torch.cat([gradient, gradient.new_zeros(spare, number)]).reshape(pairs, 2 * number, 1)
+    links = torch.nn.functional.pad(coupling, (0, spare, 0, spare))
+    between = torch.diag(smooth)
+
+    factors, across, solved = [], [], []
+    for pair in range(pairs):
+        here = slice(2 * pair, 2 * pair + 2)
+        diagonal = torch.block_diag(*blocks[here]) + torch.kron(links[here, here], between)
+        value = right[pair]
+        if pair:
+            diagonal = diagonal - across[-1].mT @ across[-1]
+            value = value - across[-1].mT @ solved[-1]
+        factor, trouble = torch.linalg.cholesky_ex(diagonal)
+        if trouble:
+            return torch.zeros_like(gradient)
+        factors.append(factor)
+        solved.append(torch.linalg.solve_triangular(factor, value, upper=False))
+        following = slice(2 * pair + 2, 2 * pair + 4)
+        if pair + 1 < pairs:
+            below = torch.kron(links[following, here], between)
+            across.append(torch.linalg.solve_triangular(factor, below.mT, upper=False))
+    steps = [torch.linalg.solve_triangular(factors[-1].mT, solved[-1], upper=True)]
+    for pair in reversed(range(pairs - 1)):
+        value = solved[pair] - across[pair] @ steps[-1]
+        steps.append(torch.linalg.solve_triangular(factors[pair].mT, value, upper=True))
+    return torch.cat(steps[::-1]).reshape(2 * pairs, number)[:count]
