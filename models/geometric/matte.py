@@ -15,15 +15,15 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 WORKING_HEIGHT = 900  # pixels the person is tall where the equations are solved; full size follows by its colours
-SURE = 0.95  # mask values above it, and below 1 - it, count as known once they are also far enough from the edge
-NEIGHBOURS = 8  # known pixels compared with each unknown one, of either side
+SURE = 0.98  # mask values above it, and below 1 - it, count as known once they are also far enough from the edge
+NEIGHBOURS = 3  # known pixels compared with each unknown one, of either side
 SAMPLES = 12000  # known pixels kept of either side for that comparison
-POSITION_WEIGHT = 1.0  # a distance of the person's whole height weighs as much as black against white
+POSITION_WEIGHT = 0.5  # a distance of the person's whole height weighs half as much as black against white
 COLOUR_NOISE = 0.02  # colour distances below it say nothing
 COLOUR_WEIGHT = 2.0  # of the colours' log odds,
-MASK_WEIGHT = 0.5  # and of the mask's
-FIT_NOISE = 1e-5  # colour variance (colours in [0, 1]) that counts as flat in a 3x3 window
-DATA_WEIGHT = 0.02  # of an undecided to a decided pixel's odds against the smoothness
+MASK_WEIGHT = 1.0  # and of the mask's
+FIT_NOISE = 1e-6  # colour variance (colours in [0, 1]) that counts as flat in a 3x3 window
+DATA_WEIGHT = 0.1  # of an undecided to a decided pixel's odds against the smoothness
 KNOWN_WEIGHT = 100.0
 SPREAD_GAIN = 2.0  # a coarser pixel counts as known once half of it is
 CORE_FROM = 0.8  # alpha from which on a pixel's colour counts as the layer's own
@@ -31,7 +31,7 @@ CORE_MARGIN = 1  # pixels round the edge whose colours are mixed whatever alpha 
 LAYER_PRIOR = 2.0  # how far the layers' continued colours, rather than the pixel's, decide where alpha is small
 
 
-def refine_alpha(image: Tensor, soft_mask: Tensor, *, band: float = 0.015) -> Tensor:
+def refine_alpha(image: Tensor, soft_mask: Tensor, *, band: float = 0.012) -> Tensor:
     """Make a coarse person mask follow the picture's real edges, down to hair and fingers.
 
     A band round the mask's edge is unknown. In it the colours known on either side, near in colour and place, vote; the
