@@ -17,7 +17,7 @@ def _blur(x: Tensor, radius: int) -> Tensor:
 
 
 def _person() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A soft-edged figure with thin arms: alpha, its colours, a background, and what a coarse network says of its mask."""
+    """A soft-edged figure with thin arms: alpha, its colours, a background, and a coarse network's mask."""
     y, x = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
     body = ((x - 100).abs() < 25) & ((y - 105).abs() < 70)
     head = (x - 100) ** 2 + (y - 30) ** 2 < 18**2

@@ -19,14 +19,15 @@ from warpkit.models.geometric.matte import spread
 PATCH = 7  # pixels, odd
 COARSEST_DEPTH = 5.0  # the coarsest level is the first where no hole pixel is farther than this from a known one
 SEARCHED = 160_000  # patches; levels with more take the coarser level's answer in finer detail
-ROW_WEIGHT = 6.0  # of a move by the whole picture's height against a colour error of 1: backgrounds are layered
+ROW_WEIGHT = 3.0  # of a move by the whole picture's height against a colour error of 1: backgrounds are layered
 ROUNDS = (2, 3, 5, 8, 12)  # searches and votes, finest level first; the last is for all coarser ones
 SHADE = 0.08  # a patch may be made this much lighter or darker, a channel, to go with its surroundings
 SHADE_COST = 1.0  # of the squared change of shade against the squared colour error that it saves
 EVEN = (0.02, 0.05)  # local contrast below which surroundings count as even, and above which as textured
 RELAXATIONS = 12
+SETTLED = 40_000  # patches; levels with more search near the coarser level's answer only
 CHUNK = 1 << 15  # patches compared at once, so that they stay in cache
-CONFIDENCE = 1.3  # a vote counts this much less for every pixel of distance from the known picture
+CONFIDENCE = 1.6  # a vote counts this much less for every pixel of distance from the known picture
 
 
 def person_hole(alpha: Tensor, *, margin: float = 0.012, gap: float = 0.05) -> Tensor:
@@ -172,7 +173,7 @@ def _box(x: Tensor, radius: int) -> Tensor:
 
 
 def _membrane(image: Tensor, wanted: Tensor) -> Tensor:
-    """The wanted pixels of [3, H, W] from all others as a rubber sheet would lie: Laplace's equation, coarse to fine."""
+    """The wanted pixels of [3, H, W] from all others as a rubber sheet lies: Laplace's equation, coarse to fine."""
     height, width = wanted.shape
     known = 1 - wanted[None].float()
     if known.all() or min(height, width) < 2:
@@ -284,7 +285,7 @@ class _Matches:
         return torch.from_numpy(nearest[0] * self.width + nearest[1]).reshape(-1).long()[place]
 
     def _compare(self, target: Tensor, source: Tensor) -> Tensor:
-        """[M]: squared colour differences of the patches round two lists of centres, and what the change of row costs."""
+        """[M]: squared colour differences of the patches round two lists of centres, and the cost of changing rows."""
         errors = []
         for a, b in zip(target.split(CHUNK), source.split(CHUNK), strict=True):
             rows = (a // self.width - b // self.width).float()
@@ -323,7 +324,7 @@ class _Matches:
                 which = torch.nonzero(fits & (number >= 0))[:, 0]
                 self._propose_shifted(which, self.source[number[which]], -dy, -dx, whole)
         everyone = torch.arange(len(self.target))
-        reach = max(self.height, self.width) / 2
+        reach = max(self.height, self.width) / 2 if len(everyone) < SETTLED else 3 * PATCH
         while reach >= 1:
             shift = (torch.rand(2, len(everyone), generator=random) * 2 - 1) * reach
             self._propose_shifted(
@@ -341,10 +342,10 @@ class _Matches:
         self._propose(which[fits], place[fits])
 
     def vote(self) -> None:
-        """Give every hole pixel the mean of what the patches over it say, by their likeness and nearness to the known."""
+        """Give every hole pixel the mean of what the patches over it say, by likeness and nearness to the known."""
         scale = float(torch.quantile(self.error[:: max(1, len(self.error) // 4096)], 0.5)) + 1e-6
         shade = (self.means[self.target] - self.means[self.source]).clamp(-SHADE, SHADE) / (1 + SHADE_COST)
-        weight = self.trust * torch.exp(-self.error / (2 * scale)) + 1e-8 * self.trust
+        weight = self.trust * torch.exp(-self.error / (8 * scale)) + 1e-8 * self.trust
         total = torch.zeros(len(self.hole), 1)
         colours = torch.zeros(len(self.hole), 4)
         column = self.hole % self.width

@@ -63,9 +63,7 @@ class GeometricRenderer:
         top, left, height, width = self.window(vertices, body, size)
         target = body.camera.project(vertices, size)
         scale = target.new_tensor([size[1] / width, size[0] / height, size[0] / height])
-        shift = target.new_tensor(
-            [(size[1] - 2.0 * left) / width - 1.0, (size[0] - 2.0 * top) / height - 1.0, 0.0]
-        )
+        shift = target.new_tensor([(size[1] - 2.0 * left) / width - 1.0, (size[0] - 2.0 * top) / height - 1.0, 0.0])
         inner = (factor * height, factor * width)
         fragments = rasterize(target * scale + shift, model.faces, inner)
         flow = compose_flow(appearance.vertices, model.faces, fragments)

@@ -35,7 +35,9 @@ def _neighbours() -> Tensor:
     join("left_upper_leg", "right_upper_leg")
     for side in ("left_", "right_"):
         for chain in _CHAINS:
-            for first, second in zip(("torso", *(side + part for part in chain)), (side + part for part in chain), strict=False):
+            for first, second in zip(
+                ("torso", *(side + part for part in chain)), (side + part for part in chain), strict=False
+            ):
                 join(first, second)
     return near
 
