@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,24 @@ from warpkit.models.errors import InputError
 DATA = Path(__file__).parent / "data"
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the runtime's own greeting, which no setting turns off, away from the terminal."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without a standard error has nothing to keep quiet
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 class Network:
     """A .tflite file run by LiteRT: a picture in, outputs by name out. Calls from several threads take turns."""
 
@@ -25,8 +46,9 @@ class Network:
             raise InputError(
                 f"finding people in pictures needs the package ai-edge-litert ({error}): install warpkit[person]"
             ) from error
-        self._interpreter: Any = Interpreter(str(path), num_threads=min(4, torch.get_num_threads()))
-        self._interpreter.allocate_tensors()
+        with _quiet():
+            self._interpreter: Any = Interpreter(str(path), num_threads=min(4, torch.get_num_threads()))
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = {output["name"]: output["index"] for output in self._interpreter.get_output_details()}
         self._lock = threading.Lock()

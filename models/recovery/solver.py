@@ -144,7 +144,9 @@ def _solve_clip(blocks: Tensor, gradient: Tensor, coupling: Tensor, smooth: Tens
     links = torch.nn.functional.pad(coupling, (0, spare, 0, spare))
     between = torch.diag(smooth)
 
-    factors, across, solved = [], [], []
+    factors: list[Tensor] = []
+    across: list[Tensor] = []
+    solved: list[Tensor] = []
     for pair in range(pairs):
         here = slice(2 * pair, 2 * pair + 2)
         diagonal = torch.block_diag(*blocks[here]) + torch.kron(links[here, here], between)
