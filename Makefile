@@ -1,0 +1,85 @@
+# Everything runs in .venv, which `make setup` makes and keeps up to date; every other target sets up first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python that is new enough; PYTHON=… chooses another, VENV_FLAGS=--system-site-packages takes its torch along.
+PYTHON ?= $(shell for name in python3 python python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$name"; break; }; done)
+VENV_FLAGS ?=
+EXTRAS ?= all,test
+ARGS ?=
+comma := ,
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := .venv/.setup-$(subst $(comma),-,$(EXTRAS))
+LINTERS := .venv/.linters
+CPP = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+
+# Idle worker threads sleep instead of spinning: on few cores spinning costs more than it saves.
+export OMP_WAIT_POLICY ?= PASSIVE
+export PIP_REQUIRE_VIRTUALENV ?= 1
+
+.PHONY: help setup demo test lint format bench clean
+
+help:
+	@echo "make setup   make .venv and build warpkit into it (every target below does this first)"
+	@echo "make demo    people from photos move: out/demo.mp4 and out/demo.png"
+	@echo "make test    run the tests                (ARGS='-k warp' passes options to pytest)"
+	@echo "make lint    ruff, clang-format, mypy"
+	@echo "make format  let ruff and clang-format rewrite what they can"
+	@echo "make bench   measure the kernels          (ARGS='rasterize --quick' passes options on)"
+	@echo "make clean   remove .venv, build folders and caches"
+
+setup: $(STAMP)
+
+demo: setup
+	$(BIN)/python -m warpkit.models.app.demo --out out $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup $(LINTERS)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
+	$(BIN)/mypy
+
+format: $(LINTERS)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CPP)
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/pip:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "warpkit needs Python 3.11 or newer, and found none; install it, or say where it is: make setup PYTHON=…" >&2; exit 1; fi
+	@if ! command -v c++ g++ clang++ >/dev/null; then \
+		echo "warpkit needs a C++ compiler, and found none; on Debian and Ubuntu: apt install g++" >&2; exit 1; fi
+	@echo "== a virtual environment in .venv, with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV_FLAGS) .venv || { rm -rf .venv; \
+		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+# A torch that is there already stays, whatever its version: kernels build against it. Only where there is none the
+# tested one is fetched. Building without isolation lets CMake compile again only what changed.
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt Makefile $(shell find csrc) | .venv/bin/pip
+	@if $(BIN)/python -c 'import torch' 2>/dev/null; then grep -v '^torch==' constraints.txt >.venv/constraints.txt; \
+	else echo "== PyTorch"; cp constraints.txt .venv/constraints.txt; $(PIP) install -c .venv/constraints.txt torch; fi
+	@echo "== what warpkit is built with"
+	@requires=$$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])'); \
+	$(PIP) install -q -c .venv/constraints.txt $$requires cmake ninja
+	@echo "== warpkit [$(EXTRAS)]: the kernels are compiled now, which takes a minute or two"
+	@$(PIP) install -c .venv/constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+$(LINTERS): constraints.txt | .venv/bin/pip
+	@$(PIP) install -q -c constraints.txt ruff mypy clang-format
+	@touch $@
