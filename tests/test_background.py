@@ -66,6 +66,13 @@ def test_a_hole_may_touch_the_border() -> None:
     assert (filled - picture)[:, hole].abs().mean() < 0.1
 
 
+def test_a_hole_is_filled_to_its_depth() -> None:
+    picture = _stripes(40, 640) * 0.2 + 0.7
+    hole = _hole(40, 640, slice(0, 40), slice(20, 600))
+    filled = fill_background(picture.masked_fill(hole, -1.0), hole)
+    assert filled[:, hole].min() > 0.4
+
+
 def test_layers_stay_in_their_rows() -> None:
     picture = torch.full((3, 96, 128), -0.5)
     picture[:, :48] = 0.5

@@ -27,7 +27,8 @@ EVEN = (0.02, 0.05)  # local contrast below which surroundings count as even, an
 RELAXATIONS = 12
 SETTLED = 40_000  # patches; levels with more search near the coarser level's answer only
 CHUNK = 1 << 15  # patches compared at once, so that they stay in cache
-CONFIDENCE = 1.6  # a vote counts this much less for every pixel of distance from the known picture
+CONFIDENCE = 1.6  # a vote counts this much less for every pixel of distance from the known picture,
+DEEP = 20.0  # down to this depth; deeper votes are all alike
 
 
 def person_hole(alpha: Tensor, *, margin: float = 0.012, gap: float = 0.05) -> Tensor:
@@ -245,7 +246,7 @@ class _Matches:
         self.error = torch.empty(0)  # [N]
         self.hole = torch.nonzero(level.wanted.reshape(-1))[:, 0]
         depth = torch.from_numpy(ndi.distance_transform_edt(level.wanted.numpy())).float().reshape(-1)
-        self.trust = CONFIDENCE ** -depth[self.target]
+        self.trust = CONFIDENCE ** -depth[self.target].clamp(max=DEEP)
 
     def _measure(self) -> None:
         """The mean colour of the patch round every pixel, [H W, 4]."""
