@@ -1,0 +1,200 @@
+// The CPU's inner loops. Compiled once a SIMD level; no standard library here (common/simd.h says why).
+#include "warp/warp_simd.h"
+
+#include "warp/warp_math.h"
+
+namespace warpkit::warping {
+namespace WARPKIT_SIMD {
+namespace {
+
+constexpr int kBlock = 64;  // pixels of a row whose taps are found side by side
+
+// Where a block of pixels reads. Unread pixels name pixel (0, 0) and have any = 0.
+template <typename A>
+struct Block {
+  int32_t x[kBlock], y[kBlock], step_x[kBlock], step_y[kBlock], any[kBlock];
+  A weight[4][kBlock];  // of (y, x), (y, x + step), (y + step, x), (y + step, x + step)
+};
+
+// A row of output pixels: its place in the batch and in each tensor.
+struct Row {
+  int64_t image, source, row;
+};
+
+inline Row find_row(const Sizes& sizes, int64_t index) {
+  const int64_t image_source = index / sizes.height;
+  return {image_source / sizes.sources, image_source % sizes.sources, index % sizes.height};
+}
+
+inline int64_t offset_of(const Strides& strides, const Row& row) {
+  return row.image * strides.image + row.source * strides.source + row.row * strides.row;
+}
+
+// Coordinates of a block in type C; what lies past the row's end or is not visible is out of reach.
+template <typename C, typename G>
+void load_coordinates(const FlowView& flow, const Row& row, int64_t begin, int count, C (&x)[kBlock],
+                      C (&y)[kBlock]) {
+  constexpr C kNowhere = C(2e6);
+  const int64_t step = flow.grid_strides.column, to_y = flow.grid_strides.channel;
+  const G* grid = static_cast<const G*>(flow.grid) + offset_of(flow.grid_strides, row) + begin * step;
+  if (step == 2 && to_y == 1) {
+    for (int j = 0; j < count; ++j)
+      x[j] = static_cast<C>(grid[2 * j]), y[j] = static_cast<C>(grid[2 * j + 1]);
+  } else {
+    for (int j = 0; j < count; ++j)
+      x[j] = static_cast<C>(grid[j * step]), y[j] = static_cast<C>(grid[j * step + to_y]);
+  }
+  for (int j = count; j < kBlock; ++j) x[j] = y[j] = kNowhere;
+  if (flow.visible == nullptr) return;
+  const unsigned char* visible =
+      flow.visible + offset_of(flow.visible_strides, row) + begin * flow.visible_strides.column;
+  if (flow.visible_strides.column == 1) {
+    for (int j = 0; j < count; ++j) x[j] = visible[j] ? x[j] : kNowhere;
+  } else {
+    for (int j = 0; j < count; ++j) x[j] = visible[j * flow.visible_strides.column] ? x[j] : kNowhere;
+  }
+}
+
+template <typename C, typename G, typename A>
+void find_block_in(const Sizes& sizes, const FlowView& flow, const Row& row, int64_t begin, int count,
+                   Block<A>& block) {
+  alignas(64) C x[kBlock], y[kBlock];
+  load_coordinates<C, G>(flow, row, begin, count, x, y);
+  const int32_t width = static_cast<int32_t>(sizes.in_width), height = static_cast<int32_t>(sizes.in_height);
+  const C in_width = static_cast<C>(width), in_height = static_cast<C>(height);
+  for (int j = 0; j < kBlock; ++j) {
+    const bool good = usable(x[j]) & usable(y[j]);
+    const Taps<C> across = make_taps(to_pixel(x[j], in_width), width),
+                  down = make_taps(to_pixel(y[j], in_height), height);
+    const bool any = good & across.any & down.any;
+    block.any[j] = any;
+    block.x[j] = any ? across.first : 0;
+    block.y[j] = any ? down.first : 0;
+    block.step_x[j] = any ? across.step : 0;
+    block.step_y[j] = any ? down.step : 0;
+    block.weight[0][j] = static_cast<A>(down.weight[0] * across.weight[0]);
+    block.weight[1][j] = static_cast<A>(down.weight[0] * across.weight[1]);
+    block.weight[2][j] = static_cast<A>(down.weight[1] * across.weight[0]);
+    block.weight[3][j] = static_cast<A>(down.weight[1] * across.weight[1]);
+  }
+}
+
+template <typename A>
+void find_block(const Sizes& sizes, const FlowView& flow, const Row& row, int64_t begin, int count,
+                Block<A>& block) {
+  flow.wide ? find_block_in<double, double>(sizes, flow, row, begin, count, block)
+            : find_block_in<A, float>(sizes, flow, row, begin, count, block);
+}
+
+inline int least(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }
+
+// ---- forward
+// ----------------------------------------------------------------------------------------------------
+
+// One pixel, all channels side by side.
+template <int kChannels, typename T>
+inline __attribute__((always_inline)) void blend_pixel(const T* const (&tap)[4],
+                                                       const Accumulator<T> (&weight)[4], T* __restrict out,
+                                                       int64_t num_channels) {
+  const int64_t channels = kChannels > 0 ? kChannels : num_channels;
+  const T *a = tap[0], *b = tap[1], *c = tap[2], *d = tap[3];
+  for (int64_t k = 0; k < channels; ++k) {
+    narrow((weight[0] * widen(a[k]) + weight[1] * widen(b[k])) +
+               (weight[2] * widen(c[k]) + weight[3] * widen(d[k])),
+           &out[k]);
+  }
+}
+
+template <int kChannels, typename T>
+void warp_row_channels_last(const ForwardJob<T>& job, const Row& row) {
+  const Sizes& sizes = job.sizes;
+  const int64_t channels = kChannels > 0 ? kChannels : sizes.channels;
+  const T* features = job.features + row.image * job.in.image + row.source * job.in.source;
+  T* out = job.out + offset_of(job.out_strides, row);
+  Block<Accumulator<T>> block;
+  for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
+    const int count = least(kBlock, sizes.width - begin);
+    find_block(sizes, job.flow, row, begin, count, block);
+    for (int j = 0; j < count; ++j, out += channels) {
+      if (!block.any[j]) {
+        for (int64_t k = 0; k < channels; ++k) narrow(Accumulator<T>(0), &out[k]);
+        continue;
+      }
+      const T* first = features + block.y[j] * job.in.row + block.x[j] * job.in.column;
+      const int64_t right = block.step_x[j] * job.in.column, below = block.step_y[j] * job.in.row;
+      const T* const tap[4] = {first, first + right, first + below, first + below + right};
+      const Accumulator<T> weight[4] = {block.weight[0][j], block.weight[1][j], block.weight[2][j],
+                                        block.weight[3][j]};
+      blend_pixel<kChannels>(tap, weight, out, channels);
+    }
+  }
+}
+
+// Channel after channel, pixels side by side: any strides.
+template <typename T>
+void warp_row_planar(const ForwardJob<T>& job, const Row& row) {
+  using A = Accumulator<T>;
+  const Sizes& sizes = job.sizes;
+  const T* features = job.features + row.image * job.in.image + row.source * job.in.source;
+  T* out_row = job.out + offset_of(job.out_strides, row);
+  Block<A> block;
+  int64_t at[4][kBlock];
+  for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
+    const int count = least(kBlock, sizes.width - begin);
+    find_block(sizes, job.flow, row, begin, count, block);
+    for (int j = 0; j < kBlock; ++j) {
+      const int64_t right = block.step_x[j] * job.in.column, below = block.step_y[j] * job.in.row;
+      at[0][j] = block.y[j] * job.in.row + block.x[j] * job.in.column;
+      at[1][j] = at[0][j] + right;
+      at[2][j] = at[0][j] + below;
+      at[3][j] = at[2][j] + right;
+    }
+    for (int64_t k = 0; k < sizes.channels; ++k) {
+      const T* plane = features + k * job.in.channel;
+      T* __restrict out = out_row + k * job.out_strides.channel + begin;
+      for (int j = 0; j < count; ++j) {
+        const A value =
+            (block.weight[0][j] * widen(plane[at[0][j]]) + block.weight[1][j] * widen(plane[at[1][j]])) +
+            (block.weight[2][j] * widen(plane[at[2][j]]) + block.weight[3][j] * widen(plane[at[3][j]]));
+        narrow(block.any[j] ? value : A(0), &out[j]);
+      }
+    }
+  }
+}
+
+template <typename T>
+void warp_all(const ForwardJob<T>& job, int64_t begin, int64_t end) {
+  for (int64_t index = begin; index < end; ++index) {
+    const Row row = find_row(job.sizes, index);
+    if (job.in.channel != 1 || job.sizes.channels == 1) {
+      warp_row_planar(job, row);
+    } else {
+      switch (job.sizes.channels) {
+        case 2:
+          warp_row_channels_last<2>(job, row);
+          break;
+        case 3:
+          warp_row_channels_last<3>(job, row);
+          break;
+        case 4:
+          warp_row_channels_last<4>(job, row);
+          break;
+        default:
+          warp_row_channels_last<0>(job, row);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+#define WARPKIT_DEFINE(T, suffix) \
+  void warp_rows_##suffix(const ForwardJob<T>& job, int64_t begin, int64_t end) { warp_all(job, begin, end); }
+WARPKIT_DEFINE(float, float)
+WARPKIT_DEFINE(double, double)
+WARPKIT_DEFINE(Half, half)
+WARPKIT_DEFINE(BFloat16, bfloat16)
+#undef WARPKIT_DEFINE
+
+}  // namespace WARPKIT_SIMD
+}  // namespace warpkit::warping
