@@ -18,7 +18,7 @@ from warpkit.models.geometric.matte import spread
 
 PATCH = 7  # pixels, odd
 COARSEST_DEPTH = 5.0  # the coarsest level is the first where no hole pixel is farther than this from a known one
-SEARCHED = 160_000  # patches; levels with more take the coarser level's answer in finer detail
+SEARCHED = 250_000  # patches; levels with more take the coarser level's answer in finer detail
 ROW_WEIGHT = 3.0  # of a move by the whole picture's height against a colour error of 1: backgrounds are layered
 ROUNDS = (2, 3, 5, 8, 12)  # searches and votes, finest level first; the last is for all coarser ones
 SHADE = 0.08  # a patch may be made this much lighter or darker, a channel, to go with its surroundings
