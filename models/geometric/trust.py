@@ -15,6 +15,8 @@ from warpkit.models.geometric.view import Sight, View, sample
 
 REACH = 0.05
 """Metres round a limb in front of another part within which colours are doubted."""
+HAND_REACH = 0.11
+"""Likewise round hands: fingers are not fitted."""
 AGREES, DIFFERS = 0.35, 0.6
 """Distances of colours in [-1, 1]^3: wholly believed below the first, not at all beyond the second."""
 
@@ -45,7 +47,8 @@ def _neighbours() -> Tensor:
 def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
     """[R, R] bool: pixels of the body close to a part which is not their neighbour, and all of the hands."""
     part = torch.where(sight.covered, model.parts[sight.fragments.face_index[0].clamp(min=0).long()], -1)
-    reach = max(1, round(REACH * float(view.body.camera.scale[0]) / COARSE))
+    blocks = float(view.body.camera.scale[0]) / COARSE  # a metre
+    hands = torch.tensor([name.endswith("hand") for name in PARTS], device=part.device)
     strangers = ~_neighbours().to(part.device)
     result = torch.zeros_like(sight.covered)
     for number, name in enumerate(PARTS):
@@ -53,11 +56,15 @@ def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
         if name.endswith("hand"):
             result |= mine
         elif mine.any():
-            others = (strangers[number][part.clamp(min=0)] & sight.covered).float()[None, None]
-            others = torch.nn.functional.max_pool2d(others, COARSE, ceil_mode=True)
-            others = torch.nn.functional.max_pool2d(others, 2 * reach + 1, stride=1, padding=reach)
-            near = torch.nn.functional.interpolate(others, scale_factor=COARSE)[0, 0, : part.shape[0], : part.shape[1]]
-            result |= mine & (near > 0.5)
+            near = torch.zeros_like(result)
+            for which, metres in ((strangers[number] & ~hands, REACH), (strangers[number] & hands, HAND_REACH)):
+                others = (which[part.clamp(min=0)] & sight.covered).float()[None, None]
+                reach = max(1, round(metres * blocks))
+                others = torch.nn.functional.max_pool2d(others, COARSE, ceil_mode=True)
+                others = torch.nn.functional.max_pool2d(others, 2 * reach + 1, stride=1, padding=reach)
+                others = torch.nn.functional.interpolate(others, scale_factor=COARSE)[0, 0]
+                near |= others[: part.shape[0], : part.shape[1]] > 0.5
+            result |= mine & near
     return result
 
 

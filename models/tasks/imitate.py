@@ -1,8 +1,7 @@
 """Motion imitation: a person from photos moves as a reference does (Liquid Warping GAN with Attention, section 3.6)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from warpkit.models.bodies import Body, BodyModel, Camera, load_body
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.renderer import GeometricRenderer
+from warpkit.models.geometric.appearance import Appearance
+from warpkit.models.geometric.renderer import GeometricRenderer, Rendered
 from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.video import VideoReader
@@ -26,23 +26,58 @@ from warpkit.models.tasks.sources import Source, gather, notes, read_sources, st
 SIZES = range(64, 4097)
 
 
-@dataclass
 class Imitation:
-    """The frames of one imitation, made as they are asked for."""
+    """The frames of one imitation, made as they are asked for, and what they are made from."""
 
-    fps: float
-    num_frames: int
-    size: tuple[int, int]
-    """Height and width of a frame."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences that the user should see."""
-    audio_from: Path | None = None
-    """The video whose sound belongs to the frames."""
-    frames: Callable[[], Iterator[np.ndarray]] = lambda: iter(())
+    def __init__(
+        self,
+        model: BodyModel,
+        sources: list[Source],
+        appearance: Appearance,
+        bodies: Body,
+        framing: Framing,
+        plate: Tensor,
+        *,
+        fps: float,
+        device: torch.device,
+        video: Path | None = None,
+        side_by_side: bool = False,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """`bodies` (T of them) in the pixels of the first source's photo, `plate` `[3, size, size]` the background."""
+        self.model, self.sources, self.appearance = model, sources, appearance
+        self.bodies, self.framing = bodies, framing
+        self.fps = fps
+        """Frames per second."""
+        self.num_frames = len(bodies.pose)
+        self.size = (framing.size, 3 * framing.size if side_by_side else framing.size)
+        """Height and width of a frame."""
+        self.audio_from = video
+        """The video whose sound belongs to the frames, if the motion came from one."""
+        self.notes = list(notes)
+        """Sentences that the user should see."""
+        self._beside = _Beside(sources[0], bodies, model, video, fps, framing.size) if side_by_side else None
+        self._renderer = GeometricRenderer(on_device(model, device), appearance.to(device))
+        self._framed = framing.body(bodies).to(device)
+        self._plate = plate.to(device)
+
+    @torch.no_grad()
+    def render(self, index: int) -> Rendered:
+        """The person of frame `index`, without the background."""
+        return self._renderer(self._framed[index], (self.framing.size, self.framing.size))
+
+    @torch.no_grad()
+    def frame(self, index: int) -> np.ndarray:
+        """Frame `index`, uint8 RGB `[H, W, 3]`."""
+        picture = to_image(self.render(index).over(self._plate))
+        return self._beside(index, picture) if self._beside else picture
+
+    def __len__(self) -> int:
+        return self.num_frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """uint8 RGB frames `[H, W, 3]`."""
-        return self.frames()
+        """uint8 RGB frames `[H, W, 3]`, one after the other."""
+        return (self.frame(index) for index in range(self.num_frames))
 
 
 def resolve_motion(
@@ -191,23 +226,18 @@ def imitate(
         progress.stage("Making the background", None)
         plate = make_plate(background, first, framing)
 
-    def frames() -> Iterator[np.ndarray]:
-        there = on_device(model, where)
-        renderer = GeometricRenderer(there, appearance.to(where))
-        beside = _Beside(first, bodies, model, video, moving.fps, size) if side_by_side else None
-        moved, behind = framing.body(bodies).to(where), plate.to(where)
-        for index in range(len(bodies.pose)):
-            with torch.no_grad():
-                picture = to_image(renderer(moved[index], (size, size)).over(behind))
-                yield beside(index, picture) if beside else picture
-
     return Imitation(
+        model,
+        sources,
+        appearance,
+        bodies,
+        framing,
+        plate,
         fps=moving.fps,
-        num_frames=len(bodies.pose),
-        size=(size, 3 * size if side_by_side else size),
+        device=where,
+        video=video,
+        side_by_side=side_by_side,
         notes=notes(sources, person),
-        audio_from=video,
-        frames=frames,
     )
 
 
@@ -220,17 +250,19 @@ class _Beside:
         self.photo = fit_into(source.image, size, size)
         self.bodies, self.model, self.size, self.fps = bodies, model, size, fps
         self.reader = VideoReader(video) if video else None
-        self.frames = enumerate(self.reader) if self.reader else None
+        self.frames: Iterator[tuple[int, np.ndarray]] = iter(())
         self.shown = (-1, np.zeros((size, size, 3), np.uint8))
 
     def reference(self, index: int) -> np.ndarray:
         """uint8 `[size, size, 3]`."""
-        if self.reader is None or self.frames is None:
+        if self.reader is None:
             scale = 0.8 * self.size / self.model.height(self.bodies.shape[:1])
             camera = Camera(scale, torch.tensor([[self.size / 2, self.size * 0.48]]))
             body = Body(self.bodies.pose[[index]], self.bodies.shape[[index]], camera)
             return draw_body(np.full((self.size, self.size, 3), 235, np.uint8), body, self.model, opacity=1.0)
         wanted = round(index * float(self.reader.fps) / self.fps)
+        if wanted < self.shown[0] or self.shown[0] < 0:  # from the start: videos are read forwards
+            self.frames, self.shown = enumerate(self.reader), (-1, self.shown[1])
         while self.shown[0] < wanted and (following := next(self.frames, None)) is not None:
             self.shown = (following[0], fit_into(following[1], self.size, self.size))
         return self.shown[1]
