@@ -8,13 +8,13 @@ from torch import Tensor
 
 from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
 from warpkit.models.data.rendered import MadeUpPerson
-from warpkit.models.geometric.appearance import Appearance, gather_appearance, mirrored_side, opposite_side
+from warpkit.models.geometric.appearance import Appearance, gather_appearance, mirrored_side, opposite_side, sight_quality
 from warpkit.models.geometric.atlas import charts
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.shell import fit_shell
-from warpkit.models.geometric.trust import doubtful
-from warpkit.models.geometric.view import View, see
+from warpkit.models.geometric.trust import colour_trust, doubtful, parts_seen
+from warpkit.models.geometric.view import View, sample, see
 from warpkit.models.metrics import psnr
 
 SIZE = 256
@@ -120,20 +120,40 @@ def test_opposite_counterpart_faces_the_other_way_at_the_same_height(model: Body
     assert (turned[squarely] < 0).float().mean() > 0.95
 
 
-def test_hands_and_what_is_next_to_them_are_doubted(model: BodyModel, person: MadeUpPerson) -> None:
+def test_what_is_next_to_a_strange_limb_is_doubted(model: BodyModel, person: MadeUpPerson) -> None:
     pose = stance()
     pose[0, JOINTS.index("left_shoulder"), 2] = -1.45  # the left arm hangs at the hip
     body = Body(pose, person.shape, camera_for(model, person))
     truth = person.render(body, (SIZE, SIZE))
     view = View(truth.colour, truth.alpha, body)
     sight = see(view, model)
-    doubt = doubtful(view, sight, model)
-    part = torch.where(sight.covered, model.parts[sight.fragments.face_index[0].clamp(min=0).long()], -1)
-    assert doubt[part == PARTS.index("right_hand")].all()
+    doubt, part = doubtful(view, sight, model).any(0), parts_seen(sight, model)
+    assert doubt[part == PARTS.index("left_hand")].any()
     assert doubt[part == PARTS.index("left_upper_leg")].float().mean() > 0.1
     assert not doubt[part == PARTS.index("right_upper_leg")].any()
     assert not doubt[part == PARTS.index("left_foot")].any()
     assert not doubt[part < 0].any()
+
+
+def test_a_hand_that_the_fit_puts_elsewhere_is_not_printed_on_the_hip(model: BodyModel, person: MadeUpPerson) -> None:
+    true = stance()
+    true[0, JOINTS.index("left_shoulder"), 2] = -1.5
+    body = Body(true, person.shape, camera_for(model, person))
+    truth = person.render(body, (SIZE, SIZE))
+    fitted = true.clone()
+    fitted[0, JOINTS.index("left_shoulder"), 2] = -1.4  # the fit sees the arm a little farther out
+    view = View(truth.colour, truth.alpha, Body(fitted, person.shape, body.camera))
+    sight = see(view, model)
+    part = parts_seen(sight, model)
+    truly = parts_seen(see(View(truth.colour, truth.alpha, body), model), model)
+    surface = Surface(model.faces, model.num_vertices)
+    quality = sight_quality(view, sight)[None]
+    trust = colour_trust([view], [sight], quality, sample(view.image, sight.pixels)[None], model, surface)[0]
+    hand, leg = PARTS.index("left_hand"), PARTS.index("left_upper_leg")
+    printed = (part == leg) & (truly == hand)
+    assert printed.sum() > 10
+    assert trust[printed].mean() < 0.3
+    assert trust[(part == leg) & (truly == leg)].mean() > 0.7
 
 
 def test_model_without_uv_gets_charts_for_every_face(model: BodyModel) -> None:

@@ -226,7 +226,9 @@ def gather_appearance(views: list[View], model: BodyModel) -> Appearance:
     colours = ((colours + 1) * gains[:, None] - 1).clamp(-1, 1)
     vertices = torch.stack([sight.projected for sight in sights])
     believed = torch.stack([sample(mask[None], sight.pixels)[:, 0] for mask, sight in zip(trust, sights, strict=True)])
-    atlas, atlas_vertices, atlas_faces = work_out_atlas(images, vertices, quality * believed, colours, model, surface)
+    atlas, atlas_vertices, atlas_faces = work_out_atlas(
+        images, vertices, quality * (believed > 0.8), colours, model, surface
+    )
 
     worth = torch.cat([quality, torch.full_like(quality[:1], UNSEEN)]).pow(SHARPNESS)
     blend = worth / worth.sum(0)
