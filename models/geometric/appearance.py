@@ -45,7 +45,8 @@ class Appearance:
     offsets: Tensor
     """[V, 3] metres in rest space: clothes and hair."""
     images: Tensor
-    """[1, S, 4, R, R] the person's colours in [-1, 1] times how far each pixel is believed, and how far."""
+    """[1, S, 5, R, R] the person's colours in [-1, 1] times how far each pixel is believed, how far, and how far as an
+    arm's: see `believed_colours`."""
     vertices: Tensor
     """[1, S, V, 3] where each vertex falls in each picture, NDC."""
     blend: Tensor
@@ -145,6 +146,25 @@ def behind_the_face(model: BodyModel) -> Tensor:
     return head & (above_the_brow | (behind_the_ears & above_the_nape & between_the_ears))
 
 
+def is_arm(model: BodyModel) -> Tensor:
+    """[F] bool: faces of arms and hands, which come to lie in front of everything else."""
+    arms = [name.endswith(("upper_arm", "lower_arm", "hand")) for name in PARTS]
+    return torch.tensor(arms, device=model.parts.device)[model.parts]
+
+
+def believed_colours(sampled: Tensor, arm: Tensor) -> Tensor:
+    """What samples `[S, 5, h, w]` of `Appearance.images` say of pixels that show an arm or not, `arm` `[h, w]` bool.
+
+    A hand that rests on a hip is hardly nearer than the hip, so depth alone would let it be printed there: arms take
+    colours from arms only, and the rest from the rest.
+
+    Returns `[S, 4, h, w]`: colours times belief, and belief.
+    """
+    belief, as_arm = sampled[:, 3:4], sampled[:, 4:5]
+    right = torch.where(arm, as_arm, belief - as_arm)
+    return torch.cat([sampled[:, :3] * (right / belief.clamp(min=1e-4)), right], 1)
+
+
 def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
     """Gains `[S, 3]` that make the views' colours `[S, V, 3]` (in [0, 1]) agree where two see the same vertex."""
     count = len(colours)
@@ -175,7 +195,7 @@ def work_out_atlas(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The atlas `[1, 3, T, T]` with its vertices `[U, 2]` and faces `[F, 3]`.
 
-    `images` `[S, 4, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
+    `images` `[S, 5, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
     """
     mirrored, opposite = mirrored_side(model), opposite_side(model)
     variants = [(vertices, colours, quality)]
@@ -197,11 +217,12 @@ def work_out_atlas(
         suggested = torch.where(scalp[:, None], hair, suggested)
 
     atlas_vertices, atlas_faces, texels = unfold(model, ATLAS)
+    arm = is_arm(model)[texels.face_index[0].clamp(min=0).long()]
     atlas = torch.zeros(4, ATLAS, ATLAS, device=images.device)
     count = len(images)
     for number, (place, _, _) in enumerate(variants):  # a few sources at a time: eight photos have thirty-two
         flow = compose_flow(place[None], model.faces, texels)
-        sampled = warp(images[None], flow)[0]
+        sampled = believed_colours(warp(images[None], flow)[0], arm)
         shares = interpolate(share[number * count : (number + 1) * count].T, model.faces, texels)[0]
         atlas = atlas + (shares.permute(2, 0, 1)[:, None] * sampled).sum(0)
     rest = interpolate(suggested, model.faces, texels)[0].permute(2, 0, 1)
@@ -222,10 +243,16 @@ def gather_appearance(views: list[View], model: BodyModel) -> Appearance:
     gains = match_exposure((colours + 1) / 2, quality)
     images = torch.stack([view.image for view in views])
     images = ((images + 1) * gains[:, :, None, None] - 1).clamp(-1, 1) * trust[:, None]
-    images = torch.cat([images, trust[:, None]], 1).contiguous(memory_format=torch.channels_last)
+    faces = torch.cat([sight.fragments.face_index for sight in sights])
+    as_arm = trust * (is_arm(model)[faces.clamp(min=0).long()] & (faces >= 0))
+    images = torch.cat([images, trust[:, None], as_arm[:, None]], 1).contiguous(memory_format=torch.channels_last)
     colours = ((colours + 1) * gains[:, None] - 1).clamp(-1, 1)
     vertices = torch.stack([sight.projected for sight in sights])
-    believed = torch.stack([sample(mask[None], sight.pixels)[:, 0] for mask, sight in zip(trust, sights, strict=True)])
+    arm = torch.zeros(model.num_vertices, dtype=torch.bool, device=trust.device)
+    arm[model.faces[is_arm(model)].long()] = True
+    believed = torch.stack(
+        [believed_colours(sample(view, sight.pixels).T[None, :, None], arm[None])[0, 3, 0] for view, sight in zip(images, sights, strict=True)]
+    )
     atlas, atlas_vertices, atlas_faces = work_out_atlas(
         images, vertices, quality * (believed > 0.8), colours, model, surface
     )

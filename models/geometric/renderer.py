@@ -7,7 +7,7 @@ from torch import Tensor
 
 from warpkit import Flow, Fragments, compose_flow, interpolate, rasterize, warp
 from warpkit.models.bodies import Body, BodyModel
-from warpkit.models.geometric.appearance import Appearance
+from warpkit.models.geometric.appearance import Appearance, believed_colours, is_arm
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class GeometricRenderer:
         self.model = model
         self.appearance = appearance
         self.supersample = supersample
+        self._arm = is_arm(model)
 
     def window(self, vertices: Tensor, body: Body, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """top, left, height, width of the part of a frame of `size` in which the body lies (at least one pixel)."""
@@ -67,7 +68,8 @@ class GeometricRenderer:
         inner = (factor * height, factor * width)
         fragments = rasterize(target * scale + shift, model.faces, inner)
         flow = compose_flow(appearance.vertices, model.faces, fragments)
-        sampled = warp(appearance.images, flow)[0]  # [S, 4, h, w]: colours times trust, and trust
+        arm = self._arm[fragments.face_index[0].clamp(min=0).long()]
+        sampled = believed_colours(warp(appearance.images, flow)[0], arm)
         shares = interpolate(appearance.blend, model.faces, fragments)[0].permute(2, 0, 1)  # [S + 1, h, w]
         texels = interpolate(appearance.atlas_vertices, appearance.atlas_faces, fragments)
         filled = warp(appearance.atlas, Flow(texels[:, None]))[0]

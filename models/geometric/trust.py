@@ -14,10 +14,12 @@ from warpkit.models.geometric.view import Sight, View, sample
 
 REACH = 0.06
 """Metres round a part within which others are doubted."""
-SURE = 0.25
-"""Distance of colours in [-1, 1]^3 from what the surface around suggests, below which a pixel is believed anyway."""
-MARGIN = 0.3
-"""How much nearer to its own part's colour than to the other's a pixel must be to be wholly believed."""
+SURE = 0.15
+"""Difference (see `unlike`) from what the surface around suggests, below which a pixel is believed anyway."""
+MARGIN = 0.15
+"""How much more like its own part than like the other a pixel must be to be wholly believed."""
+SHADE = (0.4, 1.4)
+"""How much darker or brighter a part may be than its typical colour."""
 COARSE = 4
 """Pixels a side of the blocks in which other parts are looked for."""
 
@@ -55,6 +57,16 @@ def near_parts(part: Tensor, reach: float) -> Tensor:
     return torch.nn.functional.interpolate(masks, scale_factor=COARSE)[0, :, : part.shape[0], : part.shape[1]] > 0.5
 
 
+def unlike(image: Tensor, colour: Tensor, dim: int) -> Tensor:
+    """How far `image` is from any shade of `colour`, both in [-1, 1] with their three channels in `dim`.
+
+    The distance to the nearest multiple of the colour within SHADE: folds and shadows scale what they fall on.
+    """
+    image, colour = image + 1, colour + 1
+    shade = (image * colour).sum(dim, keepdim=True) / colour.square().sum(dim, keepdim=True).clamp(min=1e-3)
+    return (image - shade.clamp(*SHADE) * colour).norm(dim=dim)
+
+
 def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
     """[P, R, R] bool: pixels of the body that lie close to each part which is neither theirs nor joined to theirs."""
     part = parts_seen(sight, model)
@@ -87,10 +99,10 @@ def colour_trust(
         for which in range(len(PARTS)):
             if (part == which).any():
                 typical[which] = view.image[:, part == which].median(1).values
-        to_parts = (view.image - typical[:, :, None, None]).norm(dim=1)  # [P, R, R]
+        to_parts = unlike(view.image[None], typical[:, :, None, None], 1)  # [P, R, R]
         to_other = torch.where(doubt, to_parts, torch.inf).amin(0)
         here = interpolate(suggested, model.faces, sight.fragments)[0].permute(2, 0, 1)
-        to_suggested = (view.image - here).norm(dim=0)
+        to_suggested = unlike(view.image, here, 0)
         to_own = torch.minimum(to_suggested, to_parts.gather(0, part.clamp(min=0)[None])[0])
         believed = ((to_other - to_own) / MARGIN).clamp(0, 1)
         believed = torch.where((to_suggested < SURE) | ~doubt.any(0), 1.0, believed)
