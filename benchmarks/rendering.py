@@ -10,20 +10,27 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
-from warpkit.models.bodies.load import load_body
-make_motion=None
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from warpkit.models.data.motion_library import make_motion
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.geometric.appearance import gather_appearance
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.view import View
-write_image=None
+from warpkit.models.media.images import write_image
 from warpkit.models.metrics import psnr, ssim
-to_image=None
+from warpkit.models.tasks.sources import to_image
 
 SIZE = 512
 VIEWS = {1: (0,), 2: (0, 180), 4: (0, 180, 90, 270)}
-TARGETS = (("walk", 0.3, 0), ("walk", 0.6, 40), ("wave", 0.5, 330), ("squat", 0.5, 90), ("dance", 0.4, 0), ("dance", 0.7, 180))
+TARGETS = (
+    ("walk", 0.3, 0),
+    ("walk", 0.6, 40),
+    ("wave", 0.5, 330),
+    ("squat", 0.5, 90),
+    ("dance", 0.4, 0),
+    ("dance", 0.7, 180),
+)
 
 
 def standing(degrees: float) -> Tensor:
@@ -37,8 +44,6 @@ def standing(degrees: float) -> Tensor:
 
 def turned(pose: Tensor, degrees: float) -> Tensor:
     """`pose` `[1, 22, 3]` seen from another side."""
-    from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-
     yaw = axis_angle_to_matrix(torch.tensor([0.0, math.radians(degrees), 0.0]))
     pose = pose.clone()
     pose[0, 0] = matrix_to_axis_angle(yaw @ axis_angle_to_matrix(pose[0, 0]))
@@ -51,7 +56,7 @@ def camera(model: BodyModel, shape: Tensor, size: int) -> Camera:
 
 
 def measure(model: BodyModel, people: int, out: Path) -> list[str]:
-    """One line a number of sources: PSNR and SSIM in the true mask, mask IoU, share of pixels filled rather than seen."""
+    """One line a number of sources: PSNR and SSIM in the true mask, mask IoU, share of pixels filled, not seen."""
     lines = []
     for count, angles in VIEWS.items():
         scores = []
@@ -73,18 +78,19 @@ def measure(model: BodyModel, people: int, out: Path) -> list[str]:
                 drawn = renderer(body, (SIZE, SIZE))
                 made = drawn.over(torch.zeros(3, SIZE, SIZE))
                 mask = (truth.alpha > 0.5)[None, None]
-                coverage = torch.zeros(1, 1, SIZE, SIZE)
-                coverage = Tensor(drawn.alpha)
                 top, left = drawn.corner
+                height, width = drawn.alpha.shape[2:]
                 full = torch.zeros(SIZE, SIZE)
-                full[top : top + coverage.shape[2], left : left + coverage.shape[3]] = coverage[0, 0]
+                full[top : top + height, left : left + width] = drawn.alpha[0, 0]
                 both = ((full > 0.5) & mask[0, 0]).sum() / ((full > 0.5) | mask[0, 0]).sum()
                 filled = (drawn.filled * drawn.alpha).sum() / drawn.alpha.sum()
                 pictures = truth.image[None], made[None]
                 scores.append([psnr(*pictures, mask)[0], ssim(*pictures, mask)[0], both, filled])
                 row += [truth.image, made]
             if seed < 4:
-                picture = torch.nn.functional.interpolate(torch.cat(row[1:], -1)[None], scale_factor=0.5, mode="area")[0]
+                picture = torch.nn.functional.interpolate(torch.cat(row[1:], -1)[None], scale_factor=0.5, mode="area")[
+                    0
+                ]
                 write_image(out / f"rendering_{count}_views_person_{seed}.png", to_image(picture), overwrite=True)
         mean = torch.tensor(scores).mean(0)
         lines.append(f"| {count} | {mean[0]:.2f} | {mean[1]:.3f} | {mean[2]:.3f} | {100 * mean[3]:.1f} % |")

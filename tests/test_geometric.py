@@ -8,7 +8,13 @@ from torch import Tensor
 
 from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
 from warpkit.models.data.rendered import MadeUpPerson
-from warpkit.models.geometric.appearance import Appearance, gather_appearance, mirrored_side, opposite_side, sight_quality
+from warpkit.models.geometric.appearance import (
+    Appearance,
+    gather_appearance,
+    mirrored_side,
+    opposite_side,
+    sight_quality,
+)
 from warpkit.models.geometric.atlas import charts
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.renderer import GeometricRenderer
@@ -137,7 +143,7 @@ def test_what_is_next_to_a_strange_limb_is_doubted(model: BodyModel, person: Mad
 
 def test_a_hand_that_the_fit_puts_elsewhere_is_not_printed_on_the_hip(model: BodyModel, person: MadeUpPerson) -> None:
     true = stance()
-    true[0, JOINTS.index("left_shoulder"), 2] = -1.5
+    true[0, JOINTS.index("left_shoulder"), 2] = -1.55
     body = Body(true, person.shape, camera_for(model, person))
     truth = person.render(body, (SIZE, SIZE))
     fitted = true.clone()
@@ -151,7 +157,7 @@ def test_a_hand_that_the_fit_puts_elsewhere_is_not_printed_on_the_hip(model: Bod
     trust = colour_trust([view], [sight], quality, sample(view.image, sight.pixels)[None], model, surface)[0]
     hand, leg = PARTS.index("left_hand"), PARTS.index("left_upper_leg")
     printed = (part == leg) & (truly == hand)
-    assert printed.sum() > 10
+    assert printed.sum() > 8
     assert trust[printed].mean() < 0.3
     assert trust[(part == leg) & (truly == leg)].mean() > 0.7
 

@@ -1,1 +1,1 @@
-"""What people type: the command line and the demo. Everything they do can be done from Python with `warpkit.models.tasks`."""
+"""What people type: the command line and the demo. `warpkit.models.tasks` does the same from Python."""

@@ -56,9 +56,13 @@ def imitate(
     body_folder: BodyFolder = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     person: Which = None,
-    fps: Annotated[float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own if not given.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own if not given.")
+    ] = None,
     frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
-    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")] = False,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")
+    ] = False,
     force: Force = False,
     debug: Debug = False,
 ) -> None:

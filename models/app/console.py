@@ -69,7 +69,7 @@ def sentences(debug: bool) -> Iterator[None]:
     except InputError as error:
         if debug:
             raise
-        errors.print(f"[bold red]warpkit:[/] {str(error)}", markup=True, soft_wrap=True)
+        errors.print(f"[bold red]warpkit:[/] {error!s}", markup=True, soft_wrap=True)
         sys.exit(REFUSED)
     except KeyboardInterrupt:
         errors.print("warpkit: interrupted; nothing was left half-written")

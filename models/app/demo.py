@@ -1,7 +1,7 @@
 """The demo: two people from photo-like pictures, one seen once and one from four sides, move.
 
-`python -m warpkit.models.app.demo --out out` writes `demo.mp4` and `demo.png`, a sheet of how they came about. The people
-are of the package `openpeople` (pictures made by a model; nobody real).
+`python -m warpkit.models.app.demo --out out` writes `demo.mp4` and `demo.png`, a sheet of how they came about. The
+people are of the package `openpeople` (pictures made by a model; nobody real).
 """
 
 import argparse

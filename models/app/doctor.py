@@ -1,4 +1,4 @@
-"""`warpkit doctor`: versions, SIMD level, CUDA kernels, extras, in lines that say what to do where something is missing."""
+"""`warpkit doctor`: versions, SIMD level, CUDA kernels, extras, and what to do where something is missing."""
 
 import importlib.util
 import platform
@@ -28,7 +28,8 @@ def _version(package: str) -> str:
 
 def report() -> Iterator[str]:
     """The lines of the report."""
-    yield f"warpkit      {_version('warpkit')}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    system = f"{platform.system()} {platform.machine()}"
+    yield f"warpkit      {_version('warpkit')}, Python {platform.python_version()}, {system}"
     yield f"torch        {torch.__version__}, {torch.get_num_threads()} CPU threads"
     build = warpkit.build_info()
     yield f"SIMD         {build['simd_level']} (compiled: {', '.join(build['simd_levels'])})"

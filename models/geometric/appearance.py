@@ -66,7 +66,7 @@ class Appearance:
 
 
 def visibility(view: View, sight: Sight) -> Tensor:
-    """[V] in [0, 1]: whether the view sees each vertex; less within some pixels of the edge of something in front of it.
+    """[V] in [0, 1]: whether the view sees each vertex; less close to the edge of something in front of it.
 
     Fits are a few pixels off, so a vertex close behind an arm's edge may really show the arm.
     """
@@ -135,15 +135,19 @@ def opposite_side(model: BodyModel, size: int = 2048) -> Counterpart:
     return Counterpart(corners, weights, worth)
 
 
-def behind_the_face(model: BodyModel) -> Tensor:
-    """[V] bool: the head without face and neck, whose unseen side is filled from what was seen of it: hair, or none."""
+def scalp(model: BodyModel) -> tuple[Tensor, Tensor]:
+    """The head without face, ears and neck `[V]` bool, and its crown `[V]` bool.
+
+    From the front the crown alone shows what the back of a head looks like: hair, or none.
+    """
     rest = t_pose(model, model.mean_shape[None])[0]
     head = part_of_vertices(model) == PARTS.index("head")
     low, high = rest[head].amin(0), rest[head].amax(0)
     place = (rest - low) / (high - low)  # x across, y up, z to the face, each 0 to 1
     above_the_brow, behind_the_ears, above_the_nape = place[:, 1] > 0.78, place[:, 2] < 0.45, place[:, 1] > 0.4
     between_the_ears = (place[:, 0] - 0.5).abs() < 0.38
-    return head & (above_the_brow | (behind_the_ears & above_the_nape & between_the_ears))
+    back = head & (above_the_brow | (behind_the_ears & above_the_nape & between_the_ears))
+    return back, back & (place[:, 1] > 0.85)
 
 
 def is_arm(model: BodyModel) -> Tensor:
@@ -211,10 +215,10 @@ def work_out_atlas(
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
     confidence = torch.where(known > 0.5, 10.0 * quality.amax(0), 0.0)
     suggested = surface.spread(mean, confidence)
-    scalp = behind_the_face(model)
-    if (confidence[scalp] > 0).any():
-        hair = surface.spread(mean, torch.where(scalp, confidence, 0.0))
-        suggested = torch.where(scalp[:, None], hair, suggested)
+    back, crown = scalp(model)
+    if (confidence[crown] > 0).any():
+        hair = surface.spread(mean, torch.where(crown, confidence.square(), 0.0))
+        suggested = torch.where(back[:, None], hair, suggested)
 
     atlas_vertices, atlas_faces, texels = unfold(model, ATLAS)
     arm = is_arm(model)[texels.face_index[0].clamp(min=0).long()]
@@ -251,7 +255,10 @@ def gather_appearance(views: list[View], model: BodyModel) -> Appearance:
     arm = torch.zeros(model.num_vertices, dtype=torch.bool, device=trust.device)
     arm[model.faces[is_arm(model)].long()] = True
     believed = torch.stack(
-        [believed_colours(sample(view, sight.pixels).T[None, :, None], arm[None])[0, 3, 0] for view, sight in zip(images, sights, strict=True)]
+        [
+            believed_colours(sample(view, sight.pixels).T[None, :, None], arm[None])[0, 3, 0]
+            for view, sight in zip(images, sights, strict=True)
+        ]
     )
     atlas, atlas_vertices, atlas_faces = work_out_atlas(
         images, vertices, quality * (believed > 0.8), colours, model, surface

@@ -36,7 +36,7 @@ class Surface:
     """
 
     def __init__(self, faces: Tensor, num_vertices: int, same_place: Tensor | None = None) -> None:
-        """`faces` `[F, 3]`; `same_place` `[P, 2]`: pairs of vertices to join though no face does (islands of the mesh)."""
+        """`faces` `[F, 3]`; `same_place` `[P, 2]`: pairs of vertices to join though no face does."""
         index = faces.long().cpu().numpy()
         pairs = np.concatenate([index[:, [0, 1]], index[:, [1, 2]], index[:, [2, 0]]])
         if same_place is not None:
@@ -59,8 +59,8 @@ class Surface:
     def spread(self, values: Tensor, confidence: Tensor, stiffness: float = 1.0, decay: float = 0.0) -> Tensor:
         """The smoothest field that agrees with `values` `[V, C]` as far as `confidence` `[V]` (>= 0) asks.
 
-        Minimises sum confidence |x - value|^2 + stiffness x' L x + decay |x|^2: harmonic where nothing is known. Vertices
-        of islands without any confidence get the mean of what is known.
+        Minimises sum confidence |x - value|^2 + stiffness x' L x + decay |x|^2: harmonic where nothing is known.
+        Vertices of islands without any confidence get the mean of what is known.
         """
         weight = confidence.double().cpu().numpy()
         known = values.double().cpu().numpy()

@@ -1,8 +1,10 @@
 """Which pixels of a view to believe where one limb lies close to another.
 
-A fitted arm or hand is a centimetre or more off, so a hip beside it may show the hand, and the hand the trousers. There,
-and only there, a pixel must look more like its own part than like the other one.
+A fitted arm or hand is a centimetre or more off, so a hip beside it may show the hand, and the hand the trousers.
+There, and only there, a pixel must look more like its own part than like the other one.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -38,7 +40,7 @@ def _strangers() -> Tensor:
     for side in ("left_", "right_"):
         for chain in _CHAINS:
             links = ("torso", *(side + part for part in chain))
-            for first, second in zip(links, links[1:], strict=False):
+            for first, second in pairwise(links):
                 join(first, second)
     return ~near
 

@@ -73,7 +73,9 @@ def fit_into(image: np.ndarray, height: int, width: int, fill: tuple[int, int, i
     picture.thumbnail((width, height), Image.Resampling.LANCZOS)
     scale = min(width / image.shape[1], height / image.shape[0])
     if scale > 1:
-        picture = picture.resize((round(image.shape[1] * scale), round(image.shape[0] * scale)), Image.Resampling.BICUBIC)
+        picture = picture.resize(
+            (round(image.shape[1] * scale), round(image.shape[0] * scale)), Image.Resampling.BICUBIC
+        )
     field = Image.new("RGB", (width, height), fill)
     field.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return np.asarray(field)

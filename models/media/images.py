@@ -44,9 +44,7 @@ def read_image(path: str | Path) -> np.ndarray:
         raise InputError(f"{path} is not a picture that can be read (JPEG, PNG, WebP, … were expected)") from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{path} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} megapixels can be used: make it smaller"
-        )
+        raise InputError(f"{path} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} megapixels can be used")
     if min(width, height) < MIN_SIDE:
         raise InputError(f"{path} has only {width} x {height} pixels; at least {MIN_SIDE} each way are needed")
     try:

@@ -13,7 +13,7 @@ from warpkit.models.media.output import whole
 
 with needs_extra("person"):
     import av
-    from av.video.reformatter import Colorspace, ColorRange
+    from av.video.reformatter import ColorRange, Colorspace
     from PIL import Image
 
 MP4_AUDIO = {"aac", "mp3", "ac3", "alac"}

@@ -13,13 +13,14 @@ def _mean(values: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def psnr(first: Tensor, second: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Peak signal-to-noise ratio `[B]` in dB of pictures `[B, 3, H, W]` in [-1, 1] (peak 2), inside `mask` `[B, 1, H, W]`."""
+    """Peak signal-to-noise ratio `[B]`, dB, of `[B, 3, H, W]` in [-1, 1] (peak 2), inside `mask` `[B, 1, H, W]`."""
     return 10 * torch.log10(4 / _mean((first - second).square(), mask).clamp(min=1e-12))
 
 
 def ssim(first: Tensor, second: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Structural similarity `[B]` (Wang et al. 2004: Gaussian window of 11 pixels, sigma 1.5) of `[B, C, H, W]` in [-1, 1].
+    """Structural similarity `[B]` of pictures `[B, C, H, W]` in [-1, 1].
 
+    Wang et al., "Image quality assessment", 2004: Gaussian window of 11 pixels, sigma 1.5, on colours in [0, 1].
     With `mask` `[B, 1, H, W]` the map of similarities is averaged inside it.
     """
     channels = first.shape[1]

@@ -67,7 +67,8 @@ def frame_round(box: tuple[float, float, float, float], margin: float, size: int
 def frame_motion(points: Tensor, camera: Camera, picture: tuple[int, int], size: int) -> Framing:
     """The square that holds a whole motion with a little air, inside `picture` as far as that fits.
 
-    `points` `[T, N, 3]` of the body in body space, `camera` of T frames in the picture's pixels, `picture` (height, width).
+    `points` `[T, N, 3]` of the body in body space, `camera` of T frames in the picture's pixels, `picture` (height,
+    width).
     """
     pixels = camera.pixels(points)
     tall = (pixels[..., 1].amax(1) - pixels[..., 1].amin(1)).amax()

@@ -150,7 +150,9 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda was asked for, but PyTorch sees no GPU here")
     if name == "cuda" and not kernels:
-        raise InputError("device cuda was asked for, but this build of warpkit has no CUDA kernels (see warpkit doctor)")
+        raise InputError(
+            "device cuda was asked for, but this build of warpkit has no CUDA kernels (see warpkit doctor)"
+        )
     return torch.device(name)
 
 

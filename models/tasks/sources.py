@@ -120,8 +120,8 @@ def notes(sources: list[Source], person: int | None) -> list[str]:
             )
         if found.mask_iou < POOR_FIT:
             result.append(
-                f"the body fits {source.name} poorly (silhouette IoU {found.mask_iou:.2f}); wide clothes, crossed limbs "
-                "or bags make that happen, and the result may suffer"
+                f"the body fits {source.name} poorly (silhouette IoU {found.mask_iou:.2f}): wide clothes, crossed "
+                "limbs or bags make that happen, and the result may suffer"
             )
     return result
 
