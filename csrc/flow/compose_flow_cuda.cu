@@ -1,0 +1,68 @@
+// How the GPU composes flows: a thread a pixel, which reads its face and weights once for all sources.
+#include <torch/csrc/stable/library.h>
+
+#include <tuple>
+
+#include "common/cuda.h"
+#include "flow/compose_flow_tensors.h"
+
+namespace warpkit::flow {
+
+namespace {
+
+constexpr int kThreads = 256;
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads) compose_pixels(ComposeJob<T> job) {
+  const int64_t total = job.batch * job.pixels, stride = int64_t(gridDim.x) * kThreads;
+  for (int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x; at < total; at += stride) {
+    const int64_t image = at / job.pixels, pixel = at - image * job.pixels;
+    const int64_t face = job.face_index[at];
+    int64_t index[3];
+    const bool drawn = fetch_face(job, face, index);
+    const T barycentric[3] = {job.barycentric[3 * at], job.barycentric[3 * at + 1],
+                              job.barycentric[3 * at + 2]};
+    for (int64_t source = 0; source < job.sources; ++source) {
+      const int64_t which = image * job.sources + source;
+      Point<T> point = {T(-2), T(-2), false};
+      if (drawn && (!job.source_visible || job.source_visible[which * job.num_faces + face]) &&
+          (!job.face_mask || job.face_mask[which * job.num_faces + face])) {
+        const T* vertices = job.vertices + which * job.num_vertices * job.components;
+        point = compose_point(barycentric, vertices + index[0] * job.components,
+                              vertices + index[1] * job.components, vertices + index[2] * job.components,
+                              job.components);
+      }
+      const int64_t to = which * job.pixels + pixel;
+      job.grid[2 * to] = point.x;
+      job.grid[2 * to + 1] = point.y;
+      job.visible[to] = point.visible;
+    }
+  }
+}
+
+template <typename T>
+void launch(const ComposeJob<T>& job, cudaStream_t stream) {
+  const int64_t total = job.batch * job.pixels, most = int64_t(1) << 30;
+  if (total == 0 || job.sources == 0) return;
+  const int64_t blocks = (total + kThreads - 1) / kThreads;
+  compose_pixels<T><<<static_cast<unsigned>(blocks < most ? blocks : most), kThreads, 0, stream>>>(job);
+  check_launch();
+}
+
+std::tuple<Tensor, Tensor> compose_flow(const Tensor& source_vertices, const Tensor& faces,
+                                        const Tensor& face_index, const Tensor& barycentric,
+                                        const std::optional<Tensor>& source_visible,
+                                        const std::optional<Tensor>& face_mask) {
+  const torch::stable::accelerator::DeviceGuard guard(source_vertices.get_device_index());
+  const ComposeTensors tensors(source_vertices, faces, face_index, barycentric, source_visible, face_mask);
+  const cudaStream_t stream = current_stream(source_vertices);
+  source_vertices.scalar_type() == ScalarType::Double ? launch(tensors.job<double>(), stream)
+                                                      : launch(tensors.job<float>(), stream);
+  return {tensors.grid, tensors.visible};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(warpkit, CUDA, m) { m.impl("compose_flow", TORCH_BOX(&compose_flow)); }
+
+}  // namespace warpkit::flow
