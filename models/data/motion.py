@@ -17,8 +17,15 @@ from warpkit.models.errors import InputError
 class Clip(Protocol):
     """What `from_clip` needs of a recovered video: one body per frame, all of one shape, and the frame rate."""
 
-    body: Body
-    fps: float
+    @property
+    def body(self) -> Body:
+        """One for each frame."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def on_device(model: BodyModel, device: torch.device) -> BodyModel:
     """`model`, or a copy of it on another device."""
     if device.type == "cpu" or not isinstance(model, nn.Module):
         return model
-    return deepcopy(model).to(device)  # type: ignore[return-value]
+    return deepcopy(model).to(device)
 
 
 def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor:
