@@ -3,6 +3,7 @@
 from warpkit._build import build_info
 from warpkit.flow import Flow, compose_flow
 from warpkit.interpolate import interpolate
+from warpkit.mesh_flow import mesh_flow
 from warpkit.rasterize import Fragments, barycentrics, rasterize, visible_faces
 from warpkit.warp import warp
 
@@ -13,6 +14,7 @@ __all__ = [
     "build_info",
     "compose_flow",
     "interpolate",
+    "mesh_flow",
     "rasterize",
     "visible_faces",
     "warp",
