@@ -4,52 +4,106 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from warpkit.models.errors import InputError
 
 
 def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
-    """`path`, if something may be written there: before long work starts, not after.
+    """The place that a file called `path` may be written to, links followed: asked before long work starts, not after.
 
-    Raises InputError where it exists and `overwrite` is not set, where it cannot be replaced, or where its folder
-    cannot be made or written to.
+    Nothing is made yet. Raises InputError where it exists and `overwrite` is not set, where it is no file, or where its
+    folder cannot be written to.
     """
-    path = Path(path)
-    if path.is_dir() and path.suffix:
-        raise InputError(f"{path} is a folder; the output needs the name of a file")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already; give --force to replace it, or another name")
+    path = _place(path, overwrite)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; the output needs the name of a file")
+    return path
+
+
+def check_folder_output(path: str | Path, *, overwrite: bool = False, ours: str = "*.png") -> Path:
+    """The place for a new folder called `path`.
+
+    An existing folder is replaced only if it is empty, or if `overwrite` is set and it holds nothing but `ours`:
+    a slip of the pen must not cost anybody their pictures. Otherwise as `check_output`.
+    """
+    exists = Path(path).is_dir()
+    strangers = [entry for entry in Path(path).iterdir() if not entry.match(ours)] if exists else []
+    if strangers:
+        raise InputError(f"the folder {path} holds other things ({strangers[0].name}, …); name a new or an empty one")
+    path = _place(path, overwrite or (exists and not any(Path(path).iterdir())))
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; the name of a folder was expected")
+    return path
+
+
+def _place(path: str | Path, overwrite: bool) -> Path:
+    shown = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the folder {path.parent} cannot be made: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"the folder {path.parent} cannot be written to")
+        path = shown.resolve()
+        if path.exists() and not overwrite:
+            raise InputError(f"{shown} exists already; give --force to replace it, or another name")
+        folder = next(parent for parent in path.parents if parent.exists())
+    except (OSError, RuntimeError) as error:  # too long a name, a loop of links, a folder that may not be entered
+        raise InputError(f"{shown} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    if not folder.is_dir():
+        raise InputError(f"{shown} cannot be written: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{shown} cannot be written: the folder {folder} does not allow it")
     return path
 
 
 @contextmanager
 def whole(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary name beside `path` to write a file or a folder to; it takes the name `path` when the block ends well.
+    """A temporary name beside `path` to write a file to; it takes the name `path` when the block ends well.
 
-    On an error or an interrupt what was written is removed, and what stood under the name before is left alone.
+    Folders on the way are made. On an error or an interrupt what was written and what was made is removed, and what
+    stood under the name before is left alone. Raises InputError as `check_output` does.
     """
-    path = check_output(path, overwrite=overwrite)
-    draft = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
-    try:
+    with _draft(check_output(path, overwrite=overwrite)) as (place, draft):
         yield draft
-        if draft.is_file():
+        with _writing(path):
             with draft.open("rb+") as written:
                 os.fsync(written.fileno())
-        elif path.is_dir():
-            shutil.rmtree(path)
-        os.replace(draft, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+            os.replace(draft, place)
+
+
+@contextmanager
+def whole_folder(path: str | Path, *, overwrite: bool = False, ours: str = "*.png") -> Iterator[Path]:
+    """As `whole`, for a folder of files that match `ours`: the block fills the empty folder that it is given."""
+    with _draft(check_folder_output(path, overwrite=overwrite, ours=ours)) as (place, draft):
+        with _writing(path):
+            draft.mkdir()
+        yield draft
+        with _writing(path):
+            if place.exists():
+                for entry in place.iterdir():
+                    entry.unlink()
+            os.replace(draft, place)
+
+
+@contextmanager
+def _draft(place: Path) -> Iterator[tuple[Path, Path]]:
+    made = [folder for folder in place.parents if not folder.exists()]
+    draft = place.with_name(f".{place.stem[:100]}.{uuid.uuid4().hex[:8]}.part{place.suffix}")
+    with _writing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield place, draft
     finally:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
         else:
             draft.unlink(missing_ok=True)
+        with suppress(OSError):  # the first folder that holds something stops it
+            for folder in made:
+                folder.rmdir()
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,7 +1,7 @@
 """Videos in files: frames are uint8 RGB arrays `[H, W, 3]`, read and written one at a time."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -9,72 +9,87 @@ from types import TracebackType
 import numpy as np
 
 from warpkit.models.errors import InputError, needs_extra
-from warpkit.models.media.output import whole
+from warpkit.models.media.images import check_readable
+from warpkit.models.media.output import check_output, whole, whole_folder
+from warpkit.models.media.sound import Sound
 
 with needs_extra("person"):
     import av
+    from av.stream import Disposition
     from av.video.reformatter import ColorRange, Colorspace
     from PIL import Image
 
-MP4_AUDIO = {"aac", "mp3", "ac3", "alac"}
-"""Sound that MP4 holds as it is; anything else is encoded again."""
+ENDINGS = (".mp4", ".mov", ".mkv")
 CRF = "16"
 """Constant rate factor of H.264: 18 is hard to tell from the original, lower is better and larger."""
+BT709 = 1
+"""FFmpeg's number for the primaries, the transfer and the matrix of ITU-R BT.709."""
 
 
 class VideoReader:
-    """A video file, frame by frame; a context manager, and iterable as often as wanted.
+    """A video file, frame by frame; iterable as often as wanted, and a context manager.
+
+    Frames come as a player shows them: turned as the file says, with square pixels.
+
+    Attributes:
+        fps: frames per second, exact.
+        size: (height, width) as shown.
+        num_frames: as the file says; None where it does not.
+        has_audio: whether there is sound.
 
     Raises InputError where there is no such file, it is no video, or it holds no frame.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.exists():
-            raise InputError(f"{self.path} does not exist")
-        if self.path.is_dir():
-            raise InputError(f"{self.path} is a folder; a video was expected")
-        if self.path.stat().st_size == 0:
-            raise InputError(f"{self.path} is empty")
+        check_readable(self.path, "video")
         with self._open() as container:
-            if not container.streams.video:
-                raise InputError(f"{self.path} holds no video, only {', '.join(s.type for s in container.streams)}")
-            stream = container.streams.video[0]
-            rate = stream.average_rate or stream.base_rate or stream.guessed_rate
-            try:
-                first = next(container.decode(stream), None)
-            except av.FFmpegError as error:
-                raise InputError(f"{self.path} is damaged: {error.strerror}") from error
+            stream = self._stream(container)
+            first = next(self._decoded(container, stream), None)
             if first is None:
                 raise InputError(f"{self.path} holds no frames")
-            self.fps = Fraction(rate) if rate else Fraction(25)
-            """Frames per second."""
-            turned = first.rotation % 180 != 0
-            self.size = (first.width, first.height) if turned else (first.height, first.width)
-            """Height and width as shown."""
-            duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-            self.num_frames = stream.frames or round(duration * float(self.fps)) or None
-            """As the file says; None where it does not."""
+            self.fps = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+            self.size: tuple[int, int] = self._shown(first, stream).shape[:2]
+            seconds = stream.duration * stream.time_base if stream.duration and stream.time_base else Fraction(0)
+            if not seconds and container.duration:
+                seconds = Fraction(container.duration, av.time_base)
+            self.num_frames: int | None = stream.frames or round(seconds * self.fps) or None
             self.has_audio = bool(container.streams.audio)
 
     def _open(self) -> "av.container.InputContainer":
         try:
-            return av.open(str(self.path))
+            return av.open(str(self.path.absolute()), metadata_errors="replace")  # absolute: "http:…" is a file here
         except (av.FFmpegError, ValueError, OSError) as error:
             raise InputError(f"{self.path} is not a video that can be read") from error
+
+    def _stream(self, container: "av.container.InputContainer") -> "av.VideoStream":
+        moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if container.format.name == "tty" or not moving:  # FFmpeg takes plain text for the video of a terminal
+            kinds = ", ".join(sorted({s.type for s in container.streams if container.format.name != "tty"}))
+            raise InputError(f"{self.path} is not a video" + (f": it holds only {kinds}" if kinds else ""))
+        return moving[0]
+
+    def _decoded(self, container: "av.container.InputContainer", stream: "av.VideoStream") -> Iterator["av.VideoFrame"]:
+        try:
+            yield from container.decode(stream)
+        except av.FFmpegError as error:
+            raise InputError(f"{self.path} is damaged: {error.strerror}") from error
+
+    @staticmethod
+    def _shown(frame: "av.VideoFrame", stream: "av.VideoStream") -> np.ndarray:
+        """uint8 `[H, W, 3]`: square pixels, upright."""
+        width = max(1, round(frame.width * (stream.sample_aspect_ratio or 1)))
+        image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Frames as shown, uint8 `[H, W, 3]`."""
         with self._open() as container:
-            stream = container.streams.video[0]
+            stream = self._stream(container)
             stream.thread_type = "AUTO"
-            try:
-                for frame in container.decode(stream):
-                    image = frame.to_ndarray(format="rgb24")
-                    quarter_turns = round(frame.rotation / 90) % 4
-                    yield np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
-            except av.FFmpegError as error:
-                raise InputError(f"{self.path} is damaged: {error.strerror}") from error
+            for frame in self._decoded(container, stream):
+                yield self._shown(frame, stream)
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -83,71 +98,87 @@ class VideoReader:
         """Nothing stays open between iterations."""
 
 
+def check_video_output(path: str | Path, *, overwrite: bool = False) -> Path:
+    """As `check_output`, for a name whose ending says a container that `VideoWriter` writes."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise InputError(f"{path}: the name of a video must end in {', '.join(ENDINGS)}")
+    return check_output(path, overwrite=overwrite)
+
+
 class VideoWriter(AbstractContextManager["VideoWriter"]):
-    """Writes an MP4 (H.264, yuv420p, BT.709); the file appears when the context ends without an error.
+    """Writes a video (H.264, yuv420p, BT.709); the file appears when the context ends without an error.
 
     Args:
         path: the file, ending in .mp4, .mov or .mkv.
         fps: frames per second, kept exactly where it is rational.
         audio_from: a video whose sound is carried over, as long as the frames last.
         overwrite: whether an existing file may be replaced.
+
+    Raises InputError where the file cannot be written, or where the context ends before a frame came.
     """
 
     def __init__(
         self, path: str | Path, fps: float | Fraction, *, audio_from: Path | None = None, overwrite: bool = False
     ) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
-            raise InputError(f"{self.path}: the name of a video must end in .mp4, .mov or .mkv")
-        self.fps = Fraction(fps).limit_denominator(1001000)
+        self.fps = Fraction(fps).limit_denominator(1_001_000)  # what a float of 30000/1001 is nearest to
         self.audio_from = audio_from
+        check_video_output(self.path, overwrite=overwrite)
         self._stack = ExitStack()
         self._draft = self._stack.enter_context(whole(self.path, overwrite=overwrite))
         self._container: av.container.OutputContainer | None = None
+        self._sound: Sound | None = None
+        self._shape: tuple[int, ...] = ()
         self._count = 0
 
-    def _start(self, frame: np.ndarray) -> "av.container.OutputContainer":
-        options = {"movflags": "faststart"} if self.path.suffix.lower() != ".mkv" else {}
-        container = av.open(str(self._draft), "w", options=options)
-        stream = container.add_stream("libx264", rate=self.fps, options={"crf": CRF, "preset": "veryfast"})
-        stream.height, stream.width = (side + side % 2 for side in frame.shape[:2])
+    def _start(self, height: int, width: int) -> "av.container.OutputContainer":
+        options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "faststart"}
+        container = self._container = av.open(str(self._draft), "w", options=options)
+        settings = {"crf": CRF, "preset": "veryfast"}
+        stream = self._stream = container.add_stream("libx264", rate=self.fps, options=settings)
+        stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1  # BT.709
-        self._stream = stream
-        self._audio = _Sound(self.audio_from, container) if self.audio_from else None
+        context.color_range, context.colorspace = ColorRange.MPEG, BT709
+        context.color_primaries, context.color_trc = BT709, BT709
+        if self.audio_from:
+            self._sound = self._stack.enter_context(Sound(self.audio_from, container))
         return container
 
     def write(self, frame: np.ndarray) -> None:
         """The next frame, uint8 `[H, W, 3]`; all must have the size of the first. Odd sides get a line repeated."""
-        if self._container is None:
-            self._container = self._start(frame)
         height, width = frame.shape[:2]
+        self._shape = self._shape or frame.shape
+        if frame.shape != self._shape or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+            raise ValueError(f"frame must be uint8 of shape {(*self._shape[:2], 3)}, came {frame.dtype} {frame.shape}")
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            format="yuv420p",
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
         )
         picture.pts, picture.time_base = self._count, 1 / self.fps
         self._count += 1
-        for packet in self._stream.encode(picture):
-            self._container.mux(packet)
-        if self._audio:
-            self._audio.copy_until(self._count / self.fps)
+        try:
+            container = self._container or self._start(height, width)
+            container.mux(self._stream.encode(picture))
+            if self._sound:
+                self._sound.copy_until(self._count / self.fps)
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{self.path} cannot be written: {error.strerror or error}") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finishes the file, or removes what there is of it."""
         try:
-            try:
-                if kind is None:
-                    self._finish()
-            finally:
-                if self._container is not None:
+            if error is None:
+                self._finish()
+            elif self._container is not None:
+                with suppress(av.FFmpegError, OSError):  # of a file that will be removed
                     self._container.close()
-                    if self._audio:
-                        self._audio.close()
         except BaseException as late:
             self._stack.__exit__(type(late), late, late.__traceback__)
             raise
@@ -156,70 +187,28 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
     def _finish(self) -> None:
         if self._container is None:
             raise InputError(f"{self.path}: no frame came, so no video was written")
-        for packet in self._stream.encode():
-            self._container.mux(packet)
-
-
-class _Sound:
-    """The sound of one file, handed on to another in step with its frames."""
-
-    def __init__(self, path: Path, container: "av.container.OutputContainer") -> None:
-        self._source = av.open(str(path))
-        self._container = container
-        self._packets: Iterator[av.Packet] = iter(())
-        self._waiting: av.Packet | None = None
-        if not self._source.streams.audio:
-            return
-        stream = self._source.streams.audio[0]
-        self._remux = stream.codec_context.name in MP4_AUDIO
-        if self._remux:
-            self._target = container.add_stream_from_template(stream)
-        else:
-            self._target = container.add_stream("aac", rate=stream.rate)
-        self._packets = self._encoded(stream)
-
-    def _encoded(self, stream: "av.AudioStream") -> Iterator["av.Packet"]:
-        if self._remux:
-            for packet in self._source.demux(stream):
-                if packet.dts is not None:
-                    packet.stream = self._target
-                    yield packet
-            return
-        resampler = av.AudioResampler(format="fltp", layout=self._target.layout, rate=self._target.rate)
-        for decoded in self._source.decode(stream):
-            for resampled in resampler.resample(decoded):
-                yield from self._target.encode(resampled)
-        yield from self._target.encode()
-
-    def copy_until(self, seconds: Fraction) -> None:
-        """Writes the sound that belongs before this moment."""
-        while True:
-            packet = self._waiting or next(self._packets, None)
-            self._waiting = packet
-            if packet is None:
-                return
-            if packet.pts is not None and packet.time_base and packet.pts * packet.time_base >= seconds:
-                return
-            self._container.mux(packet)
-            self._waiting = None
-
-    def close(self) -> None:
-        """Lets go of the file."""
-        self._source.close()
+        try:
+            self._container.mux(self._stream.encode())
+            self._container.close()
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{self.path} cannot be written: {error.strerror or error}") from error
 
 
 class FrameWriter(AbstractContextManager["FrameWriter"]):
     """Writes frames as PNG files `00000.png`, … into a folder, which appears when the context ends without an error."""
 
     def __init__(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        self.folder = Path(folder)
         self._stack = ExitStack()
-        self._draft = self._stack.enter_context(whole(folder, overwrite=overwrite))
-        self._draft.mkdir()
+        self._draft = self._stack.enter_context(whole_folder(folder, overwrite=overwrite))
         self._count = 0
 
     def write(self, frame: np.ndarray) -> None:
         """The next frame, uint8 `[H, W, 3]`."""
-        Image.fromarray(frame).save(self._draft / f"{self._count:05d}.png", compress_level=1)
+        try:
+            Image.fromarray(frame).save(self._draft / f"{self._count:05d}.png", compress_level=1)
+        except OSError as error:
+            raise InputError(f"{self.folder} cannot be written: {error.strerror or error}") from error
         self._count += 1
 
     def __exit__(
