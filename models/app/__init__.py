@@ -1,1 +1,6 @@
 """What people type: the command line and the demo. `warpkit.models.tasks` does the same from Python."""
+
+REFUSED = 2
+"""Exit status: something given cannot be used."""
+INTERRUPTED = 130
+"""Exit status: stopped by Ctrl-C."""

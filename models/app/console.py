@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -14,31 +16,42 @@ from rich.progress import (
     SpinnerColumn,
     TaskID,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from warpkit.models.app import INTERRUPTED, REFUSED
 from warpkit.models.errors import InputError
 
-INTERRUPTED = 130
-REFUSED = 2
+PATIENCE = 5.0
+"""Seconds between two lines about the same stage where there is no terminal to draw bars on."""
 
 errors = Console(stderr=True, highlight=False)
 
 
+def tell(text: str) -> None:
+    """A line on stderr, as it is."""
+    errors.print(text, markup=False, soft_wrap=True)
+
+
 class Bars:
-    """The stages of a task as bars with the time left, on stderr; a line a stage where that is no terminal."""
+    """The stages of a task as bars with the time left, on stderr; as lines where that is no terminal."""
 
     def __init__(self) -> None:
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("time"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
             console=errors,
             disable=not errors.is_terminal,
         )
         self._task: TaskID | None = None
+        self._said = 0.0
 
     def __enter__(self) -> "Bars":
         self._bars.start()
@@ -47,26 +60,37 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._finish()
+        if error is None:
+            self.done()
         self._bars.stop()
 
-    def _finish(self) -> None:
+    def done(self) -> None:
+        """The stage is over, however many steps it was said to have."""
         if self._task is not None:
-            task = self._bars.tasks[self._task]
-            self._bars.update(self._task, total=task.completed or 1, completed=task.completed or 1)
+            steps = self._bars.tasks[self._task].completed or 1
+            self._bars.update(self._task, total=steps, completed=steps)
+            self._task = None
 
     def stage(self, name: str, total: int | None) -> None:
         """The next stage begins."""
-        self._finish()
-        if not errors.is_terminal:
-            errors.print(f"{name} …")
+        self.done()
         self._task = self._bars.add_task(name, total=total)
+        if self._bars.disable:
+            self._say(f"{name} …")
 
     def advance(self, steps: int = 1) -> None:
         """So many steps of it are done."""
-        if self._task is not None:
-            self._bars.advance(self._task, steps)
+        if self._task is None:
+            return
+        self._bars.advance(self._task, steps)
+        if self._bars.disable and time.monotonic() - self._said >= PATIENCE:
+            task = self._bars.tasks[self._task]
+            of = f" of {task.total:.0f}" if task.total is not None else ""
+            self._say(f"{task.description}: {task.completed:.0f}{of}")
+
+    def _say(self, text: str) -> None:
+        self._said = time.monotonic()
+        tell(text)
 
 
 @contextmanager
@@ -75,22 +99,24 @@ def sentences(debug: bool) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if debug:
-            raise
-        errors.print(f"[bold red]warpkit:[/] {error!s}", markup=True, soft_wrap=True)
+        _explain(f"warpkit: {error}", debug)
         sys.exit(REFUSED)
     except KeyboardInterrupt:
-        errors.print("warpkit: interrupted; nothing was left half-written")
+        _explain("warpkit: interrupted; nothing was left half-written", debug)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        if debug:
-            raise
-        errors.print(
-            f"[bold red]warpkit:[/] something went wrong that should not: {type(error).__name__}: {error}. "
-            "Run again with --debug and report what it prints.",
-            soft_wrap=True,
+        kind = type(error).__name__
+        _explain(
+            f"warpkit: something went wrong that should not: {kind}: {error}. Run again with --debug and report it.",
+            debug,
         )
         sys.exit(1)
+
+
+def _explain(sentence: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    tell(sentence)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from warpkit.models.app.console import Bars, errors, sentences
+from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.errors import needs_extra
 from warpkit.models.media.draw import contact_sheet, draw_body, draw_flow
 from warpkit.models.media.images import read_image, write_image
@@ -83,7 +83,7 @@ def main() -> None:
                 rows.append(("where colours come from in the first source: hue and saturation are the move", flows))
                 rows.append(("frames", frames))
         write_image(arguments.out / "demo.png", contact_sheet(rows), overwrite=True)
-        errors.print(f"wrote {video} and {arguments.out / 'demo.png'}")
+        tell(f"wrote {video} and {arguments.out / 'demo.png'}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ EXTRAS = {
 """Packages of each extra and the modules that they bring."""
 
 
-def _version(package: str) -> str:
+def installed(package: str) -> str:
+    """The version of a package."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -29,7 +30,7 @@ def _version(package: str) -> str:
 def report() -> Iterator[str]:
     """The lines of the report."""
     system = f"{platform.system()} {platform.machine()}"
-    yield f"warpkit      {_version('warpkit')}, Python {platform.python_version()}, {system}"
+    yield f"warpkit      {installed('warpkit')}, Python {platform.python_version()}, {system}"
     yield f"torch        {torch.__version__}, {torch.get_num_threads()} CPU threads"
     build = warpkit.build_info()
     yield f"SIMD         {build['simd_level']} (compiled: {', '.join(build['simd_levels'])})"
@@ -46,9 +47,10 @@ def report() -> Iterator[str]:
         state = pages.read_text().split("[")[-1].split("]")[0]
         cost = "big outputs cost less" if state != "never" else "big outputs cost more time than they need"
         yield f"huge pages   {state}: {cost}"
+    yield "bodies       anny (travels along); smpl, smplh, smplx from your files: --body-folder"
     for extra, packages in EXTRAS.items():
         missing = [package for package, module in packages.items() if importlib.util.find_spec(module) is None]
         if missing:
             yield f"[{extra}]".ljust(13) + f"missing {', '.join(missing)}: pip install 'warpkit[{extra}]'"
         else:
-            yield f"[{extra}]".ljust(13) + ", ".join(f"{package} {_version(package)}" for package in packages)
+            yield f"[{extra}]".ljust(13) + ", ".join(f"{package} {installed(package)}" for package in packages)

@@ -49,6 +49,8 @@ class Imitation:
         self.bodies, self.framing = bodies, framing
         self.fps = fps
         """Frames per second."""
+        self.device = device
+        """Where frames are rendered."""
         self.num_frames = len(bodies.pose)
         self.size = (framing.size, 3 * framing.size if side_by_side else framing.size)
         """Height and width of a frame."""
@@ -80,6 +82,21 @@ class Imitation:
         return (self.frame(index) for index in range(self.num_frames))
 
 
+def check_motion(motion: str | Path | Motion) -> None:
+    """Raises InputError where `resolve_motion` would for want of a name or a file; cheap, so asked before long work."""
+    if not isinstance(motion, Motion) and str(motion) not in MOTIONS and not Path(motion).exists():
+        raise InputError(
+            f"motion {str(motion)!r} is neither a known motion ({', '.join(MOTIONS)}) nor a file that exists"
+        )
+
+
+def check_background(background: str | Path) -> None:
+    """Raises InputError where `background` is neither "keep", nor a colour, nor a file."""
+    if str(background) == "keep" or parse_color(str(background)) is not None or Path(background).exists():
+        return
+    raise InputError(f"background {str(background)!r} is neither 'keep', nor a colour, nor a picture that exists")
+
+
 def resolve_motion(
     motion: str | Path | Motion, model: BodyModel, fps: float | None, progress: Progress = SILENT
 ) -> tuple[Motion, Path | None]:
@@ -87,6 +104,7 @@ def resolve_motion(
 
     Raises InputError for a name that is neither known nor a file (the known ones are listed).
     """
+    check_motion(motion)
     video = None
     if isinstance(motion, Motion):
         result = motion
@@ -94,10 +112,6 @@ def resolve_motion(
         result = make_motion(str(motion), fps=fps or 25.0)
     else:
         path = Path(motion)
-        if not path.exists():
-            raise InputError(
-                f"motion {str(motion)!r} is neither a known motion ({', '.join(MOTIONS)}) nor a file that exists"
-            )
         if path.suffix.lower() == ".npz":
             result = Motion.load(path)
         else:
@@ -165,15 +179,13 @@ def on_device(model: BodyModel, device: torch.device) -> BodyModel:
 
 def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor:
     """[3, size, size] the background asked for: "keep", a colour, or a picture that is made to fill the frame."""
+    check_background(background)
     if str(background) == "keep":
         return source.plate(framing)
     color = parse_color(str(background))
     if color is not None:
         return (torch.tensor(color).float() / 127.5 - 1)[:, None, None].expand(3, framing.size, framing.size).clone()
-    path = Path(background)
-    if not path.exists():
-        raise InputError(f"background {str(background)!r} is neither 'keep', nor a colour, nor a picture that exists")
-    picture = to_tensor(read_image(path))
+    picture = to_tensor(read_image(background))
     side = min(picture.shape[-2:])
     top, left = (picture.shape[-2] - side) / 2, (picture.shape[-1] - side) / 2
     return Framing(left, top, side, framing.size).cut(picture)
@@ -216,6 +228,8 @@ def imitate(
     """
     if size not in SIZES or size % 2:
         raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
+    check_motion(motion)
+    check_background(background)
     where = choose_device(device)
     model = load_body(body, body_folder)
     with torch.no_grad():

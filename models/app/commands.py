@@ -1,0 +1,159 @@
+"""The commands of `warpkit`. Heavy modules are imported where they are used, so that `--help` answers soon."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warpkit.models.app.console import Bars, sentences, tell
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Moving pixels with meshes: people from photos, moving as you say.",
+)
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+BodyName = Annotated[str, typer.Option("--body", help="Body model: anny, smpl, smplh or smplx.")]
+BodyFolder = Annotated[Path | None, typer.Option("--body-folder", help="Folder of the model files of SMPL's family.")]
+Which = Annotated[int | None, typer.Option("--person", min=1, help="Which person of a photo, 1 being the largest.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from warpkit.models.app.doctor import installed
+
+        print(f"warpkit {installed('warpkit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
+
+
+@app.command()
+def imitate(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")],
+    motion: Annotated[str, typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, or a video.")],
+    out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov or .mkv).")],
+    size: Annotated[int, typer.Option(help="Height and width of the frames, pixels.")] = 512,
+    background: Annotated[str, typer.Option(help="keep, a colour (white, #20a040), or a picture.")] = "keep",
+    body: BodyName = "anny",
+    body_folder: BodyFolder = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    person: Which = None,
+    fps: Annotated[
+        float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own if not given.")
+    ] = None,
+    frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")
+    ] = False,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """The person in the photos moves as the reference does."""
+    with sentences(debug), Bars() as bars:
+        from warpkit.models.media.output import check_folder_output
+        from warpkit.models.media.video import FrameWriter, VideoWriter, check_video_output
+        from warpkit.models.tasks import imitate as make
+
+        check_video_output(out, overwrite=force)
+        if frames is not None:
+            check_folder_output(frames, overwrite=force)
+        result = make(
+            photos,
+            motion,
+            size=size,
+            background=background,
+            body=body,
+            body_folder=body_folder,
+            device=device,
+            person=person,
+            fps=fps,
+            side_by_side=side_by_side,
+            progress=bars,
+        )
+        for note in result.notes:
+            tell(f"note: {note}")
+        bars.stage(f"Rendering on {result.device}", result.num_frames)
+        with ExitStack() as outputs:
+            writers: list[VideoWriter | FrameWriter] = [
+                outputs.enter_context(VideoWriter(out, result.fps, audio_from=result.audio_from, overwrite=force))
+            ]
+            if frames is not None:
+                writers.append(outputs.enter_context(FrameWriter(frames, overwrite=force)))
+            for frame in result:
+                for writer in writers:
+                    writer.write(frame)
+                bars.advance()
+        bars.done()
+        height, width = result.size
+        print(f"{out}: {result.num_frames} frames of {width} x {height} at {float(result.fps):g} per second")
+
+
+@app.command(name="body")
+def body_command(
+    photo: Annotated[Path, typer.Argument(help="A photo with a whole person in it.")],
+    out: Annotated[Path, typer.Option(help="The .npz to write: pose, shape, camera.")],
+    overlay: Annotated[Path | None, typer.Option(help="Also draw the body over the photo, into this picture.")] = None,
+    body: BodyName = "anny",
+    body_folder: BodyFolder = None,
+    person: Which = None,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Fits a body to the person in a photo."""
+    with sentences(debug), Bars() as bars:
+        from warpkit.models.app.body_file import check_body_output, write_body
+        from warpkit.models.bodies import load_body
+        from warpkit.models.media.draw import draw_body
+        from warpkit.models.media.images import check_image_output, read_image, write_image
+        from warpkit.models.recovery import recover
+
+        check_body_output(out, overwrite=force)
+        if overlay is not None:
+            check_image_output(overlay, overwrite=force)
+        image = read_image(photo)
+        bars.stage("Fitting the body", None)
+        model = load_body(body, body_folder)
+        found = recover(image, model, person=person)
+        bars.done()
+        if found.people > 1 and person is None:
+            tell(f"note: {found.people} people were found; the largest was taken (choose with --person)")
+        write_body(out, found, model, overwrite=force)
+        if overlay is not None:
+            write_image(overlay, draw_body(image, found.body, model), overwrite=force)
+        print(
+            f"{out}: landmarks off by {100 * found.landmark_error:.2f} % of the height, "
+            f"silhouette IoU {found.mask_iou:.3f}, standing height {float(model.height(found.body.shape)):.2f} m"
+        )
+
+
+@app.command()
+def motions(debug: Debug = False) -> None:
+    """The motions that can be asked for by name."""
+    with sentences(debug):
+        from warpkit.models.data.motion_library import MOTIONS, make_motion
+
+        width = max(map(len, MOTIONS))
+        for name, description in MOTIONS.items():
+            motion = make_motion(name)
+            print(f"{name.ljust(width)}  {len(motion.rotations) / motion.fps:4.1f} s  {description}")
+
+
+@app.command()
+def doctor(debug: Debug = False) -> None:
+    """What is installed, what is missing, and what that means."""
+    with sentences(debug):
+        from warpkit.models.app.doctor import report
+
+        print(*report(), sep="\n")
