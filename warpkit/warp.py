@@ -24,7 +24,8 @@ def warp(features: Tensor, flow: Flow) -> Tensor:
         ``[B, C, H, W]`` or ``[B, S, C, H, W]``, the dtype of features; channels-last where features are. Where not visible,
         and where the grid is not finite or beyond 10^6, zero whatever the source holds, with zero gradient.
 
-    Sums are in float32 (float64 for float64).
+    Sums are in float32 (float64 for float64). Differentiable once in features and grid; repeatable on the CPU always, on
+    CUDA under `torch.use_deterministic_algorithms(True)`. Under autocast features are cast, grid never.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -64,8 +65,38 @@ def _(features: Tensor, grid: Tensor, visible: Tensor | None) -> Tensor:
     return new_image(features, grid.shape[2], grid.shape[3])
 
 
-def _no_gradient(ctx: Any, *gradients: Tensor) -> Any:
-    raise NotImplementedError("warpkit: the gradient of warp is not available yet; detach its inputs")
+@torch.library.register_fake("warpkit::warp_backward")
+def _(
+    gradient: Tensor,
+    features: Tensor,
+    grid: Tensor,
+    visible: Tensor | None,
+    features_wanted: bool,
+    grid_wanted: bool,
+    deterministic: bool,
+) -> tuple[Tensor, Tensor]:
+    return (
+        new_image(features, features.shape[-2], features.shape[-1]) if features_wanted else features.new_empty(0),
+        grid.new_empty(grid.shape) if grid_wanted else grid.new_empty(0),
+    )
 
 
-torch.library.register_autograd("warpkit::warp", _no_gradient)
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    features, grid, visible = ctx.saved_tensors
+    features_wanted, grid_wanted = ctx.needs_input_grad[:2]
+    features_gradient, grid_gradient = torch.ops.warpkit.warp_backward(
+        gradient, features, grid, visible, features_wanted, grid_wanted, torch.are_deterministic_algorithms_enabled()
+    )
+    return features_gradient if features_wanted else None, grid_gradient if grid_wanted else None, None
+
+
+def _no_second_gradient(ctx: Any, *gradients: Tensor) -> Any:
+    raise NotImplementedError("warpkit: warp has no second derivative; call backward without create_graph")
+
+
+torch.library.register_autograd("warpkit::warp", _backward, setup_context=_save)
+torch.library.register_autograd("warpkit::warp_backward", _no_second_gradient)

@@ -55,6 +55,17 @@ inline void check_features(const Tensor& features, const Tensor& grid) {
   STD_TORCH_CHECK(features.device() == grid.device(), "features: expected on the device of grid");
 }
 
+inline void check_gradient(const Tensor& gradient, const Tensor& features, const Tensor& grid) {
+  const int64_t d = features.dim();
+  STD_TORCH_CHECK(gradient.dim() == d && gradient.scalar_type() == features.scalar_type() &&
+                      gradient.device() == features.device(),
+                  "gradient: expected the rank, dtype and device of features");
+  for (int64_t k = 0; k < d; ++k) {
+    const int64_t expected = k < d - 2 ? features.size(k) : grid.size(k == d - 2 ? 2 : 3);
+    STD_TORCH_CHECK(gradient.size(k) == expected, "gradient: expected the shape of warp's output");
+  }
+}
+
 inline Sizes find_sizes(const Tensor& features, const Tensor& grid) {
   const int64_t d = features.dim();
   return {grid.size(0),         grid.size(1), features.size(d - 3), features.size(d - 2),

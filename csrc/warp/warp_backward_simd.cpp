@@ -1,0 +1,254 @@
+// The CPU's inner loops of the gradients. Compiled once a SIMD level; no standard library here (common/simd.h
+// says why).
+#include "warp/warp_block.h"
+#include "warp/warp_simd.h"
+
+namespace warpkit::warping {
+namespace WARPKIT_SIMD {
+namespace {
+
+// ---- to features
+// ----------------------------------------------------------------------------------------------------
+
+// What a block adds to the job's rows, tap after tap: gradient of pixel `from` times weight, at element `to`.
+template <typename A>
+struct Additions {
+  int64_t to[4 * kBlock];
+  A weight[4 * kBlock];
+  int32_t from[4 * kBlock];
+  int count;
+};
+
+template <typename T>
+void find_additions(const ScatterJob<T>& job, const Block<Accumulator<T>>& block, int count,
+                    Additions<Accumulator<T>>& additions) {
+  int n = 0;
+  for (int j = 0; j < count; ++j) {
+    if (!block.any[j]) continue;
+    for (int down = 0; down <= block.step_y[j]; ++down) {
+      const int64_t y = block.y[j] + down;
+      if (y < job.first || y >= job.last) continue;
+      for (int across = 0; across <= block.step_x[j]; ++across) {
+        // A tap that stands for its twin carries the twin's weight too.
+        const int k = 2 * down + across;
+        Accumulator<T> weight = block.weight[k][j];
+        if (!block.step_x[j]) weight += block.weight[k + 1][j];
+        if (!block.step_y[j])
+          weight += block.weight[k + 2][j] + (block.step_x[j] ? 0 : block.weight[k + 3][j]);
+        additions.to[n] = (y - job.first) * job.row_stride + (block.x[j] + across) * job.column_stride;
+        additions.weight[n] = weight;
+        additions.from[n++] = j;
+      }
+    }
+  }
+  additions.count = n;
+}
+
+template <typename T>
+void add_channels_last(const ScatterJob<T>& job, const T* gradient,
+                       const Additions<Accumulator<T>>& additions) {
+  const int64_t step = job.gradient_strides.channel;
+  for (int n = 0; n < additions.count; ++n) {
+    const T* __restrict from = gradient + additions.from[n] * job.gradient_strides.column;
+    Accumulator<T>* __restrict to = job.target + additions.to[n];
+    const Accumulator<T> weight = additions.weight[n];
+    if (step == 1) {
+      for (int64_t k = 0; k < job.sizes.channels; ++k) to[k] += weight * widen(from[k]);
+    } else {
+      for (int64_t k = 0; k < job.sizes.channels; ++k) to[k] += weight * widen(from[k * step]);
+    }
+  }
+}
+
+template <typename T>
+void add_planar(const ScatterJob<T>& job, const T* gradient, const Additions<Accumulator<T>>& additions) {
+  for (int64_t k = 0; k < job.sizes.channels; ++k) {
+    const T* from = gradient + k * job.gradient_strides.channel;
+    Accumulator<T>* to = job.target + k * job.channel_stride;
+    for (int n = 0; n < additions.count; ++n) {
+      to[additions.to[n]] +=
+          additions.weight[n] * widen(from[additions.from[n] * job.gradient_strides.column]);
+    }
+  }
+}
+
+template <typename T>
+void scatter_all(const ScatterJob<T>& job) {
+  const Sizes& sizes = job.sizes;
+  Block<Accumulator<T>> block;
+  Additions<Accumulator<T>> additions;
+  for (int64_t i = 0; i < sizes.height; ++i) {
+    const Row row{job.image, job.source, i};
+    const T* gradient = job.gradient + offset_of(job.gradient_strides, row);
+    for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
+      const int count = least(kBlock, sizes.width - begin);
+      find_block(sizes, job.flow, row, begin, count, block);
+      int32_t lowest = INT32_MAX, highest = -1;
+      for (int j = 0; j < kBlock; ++j) {
+        const int32_t low = block.any[j] ? block.y[j] : INT32_MAX, high = block.any[j] ? block.y[j] + 1 : -1;
+        lowest = low < lowest ? low : lowest;
+        highest = high > highest ? high : highest;
+      }
+      if (highest < job.first || lowest >= job.last) continue;
+      find_additions(job, block, count, additions);
+      const T* from = gradient + begin * job.gradient_strides.column;
+      job.channel_stride == 1 ? add_channels_last(job, from, additions) : add_planar(job, from, additions);
+    }
+  }
+}
+
+// ---- to the grid
+// ----------------------------------------------------------------------------------------------------
+
+// Where a block of pixels reads, with what the gradient of its coordinates needs.
+template <typename A>
+struct SlopeBlock {
+  int32_t x[kBlock], y[kBlock], step_x[kBlock], step_y[kBlock], any[kBlock];
+  A weight_x[2][kBlock], weight_y[2][kBlock], slope_x[2][kBlock], slope_y[2][kBlock];
+};
+
+template <typename C, typename G, typename A>
+void find_slopes_in(const Sizes& sizes, const FlowView& flow, const Row& row, int64_t begin, int count,
+                    SlopeBlock<A>& block) {
+  alignas(64) C x[kBlock], y[kBlock];
+  load_coordinates<C, G>(flow, row, begin, count, x, y);
+  const int32_t width = static_cast<int32_t>(sizes.in_width), height = static_cast<int32_t>(sizes.in_height);
+  for (int j = 0; j < kBlock; ++j) {
+    const bool good = usable(x[j]) & usable(y[j]);
+    const C u = to_pixel(x[j], static_cast<C>(width)), v = to_pixel(y[j], static_cast<C>(height));
+    const SlopeTaps<C> across = make_slope_taps(u, width), down = make_slope_taps(v, height);
+    const bool any = good & inside_frame(u, width) & inside_frame(v, height);
+    block.any[j] = any;
+    block.x[j] = any ? across.first : 0;
+    block.y[j] = any ? down.first : 0;
+    block.step_x[j] = any ? across.step : 0;
+    block.step_y[j] = any ? down.step : 0;
+    for (int k = 0; k < 2; ++k) {
+      block.weight_x[k][j] = static_cast<A>(across.weight[k]);
+      block.weight_y[k][j] = static_cast<A>(down.weight[k]);
+      block.slope_x[k][j] = static_cast<A>(across.slope[k]);
+      block.slope_y[k][j] = static_cast<A>(down.slope[k]);
+    }
+  }
+}
+
+// <gradient, tap> over the channels for the four taps of a pixel. The order of the sum is the same at every
+// level.
+template <typename T>
+void dot_channels_last(const T* gradient, int64_t step, const T* const (&tap)[4], int64_t channels,
+                       Accumulator<T> (&dot)[4]) {
+  using A = Accumulator<T>;
+  constexpr int kLanes = 16;
+  alignas(64) A sum[4][kLanes] = {};
+  int64_t k = 0;
+  if (step == 1) {
+    for (; k + kLanes <= channels; k += kLanes) {
+      for (int l = 0; l < kLanes; ++l) {
+        const A value = widen(gradient[k + l]);
+        sum[0][l] += value * widen(tap[0][k + l]);
+        sum[1][l] += value * widen(tap[1][k + l]);
+        sum[2][l] += value * widen(tap[2][k + l]);
+        sum[3][l] += value * widen(tap[3][k + l]);
+      }
+    }
+  }
+  for (; k < channels; ++k) {
+    for (int t = 0; t < 4; ++t) sum[t][k % kLanes] += widen(gradient[k * step]) * widen(tap[t][k]);
+  }
+  for (int t = 0; t < 4; ++t) {
+    for (int width = kLanes / 2; width > 0; width /= 2) {
+      for (int l = 0; l < width; ++l) sum[t][l] += sum[t][l + width];
+    }
+    dot[t] = sum[t][0];
+  }
+}
+
+template <typename T>
+void dot_block(const GridGradientJob<T>& job, const T* features, const T* gradient, int count,
+               const SlopeBlock<Accumulator<T>>& block, Accumulator<T> (&dot)[4][kBlock]) {
+  using A = Accumulator<T>;
+  const Strides &in = job.in, &from = job.gradient_strides;
+  int64_t at[4][kBlock];
+  for (int j = 0; j < kBlock; ++j) {
+    const int64_t right = block.step_x[j] * in.column, below = block.step_y[j] * in.row;
+    at[0][j] = block.y[j] * in.row + block.x[j] * in.column;
+    at[1][j] = at[0][j] + right;
+    at[2][j] = at[0][j] + below;
+    at[3][j] = at[2][j] + right;
+  }
+  if (in.channel == 1 && job.sizes.channels > 1) {
+    for (int j = 0; j < count; ++j) {
+      if (!block.any[j]) continue;
+      const T* const tap[4] = {features + at[0][j], features + at[1][j], features + at[2][j],
+                               features + at[3][j]};
+      A sums[4];
+      dot_channels_last(gradient + j * from.column, from.channel, tap, job.sizes.channels, sums);
+      for (int t = 0; t < 4; ++t) dot[t][j] = sums[t];
+    }
+    return;
+  }
+  for (int t = 0; t < 4; ++t) {
+    for (int j = 0; j < kBlock; ++j) dot[t][j] = 0;
+  }
+  for (int64_t k = 0; k < job.sizes.channels; ++k) {
+    const T *plane = features + k * in.channel, *values = gradient + k * from.channel;
+    for (int j = 0; j < count; ++j) {
+      const A value = widen(values[j * from.column]);
+      for (int t = 0; t < 4; ++t) dot[t][j] += value * widen(plane[at[t][j]]);
+    }
+  }
+}
+
+template <typename G, typename T>
+void grid_row(const GridGradientJob<T>& job, int64_t index) {
+  using A = Accumulator<T>;
+  const Sizes& sizes = job.sizes;
+  const Row row = find_row(sizes, index);
+  const T* features = job.features + row.image * job.in.image + row.source * job.in.source;
+  const T* gradient = job.gradient + offset_of(job.gradient_strides, row);
+  G* out = static_cast<G*>(job.out) + 2 * index * sizes.width;
+  const A scale_x = pixels_per_ndc(static_cast<A>(sizes.in_width)),
+          scale_y = pixels_per_ndc(static_cast<A>(sizes.in_height));
+  SlopeBlock<A> block;
+  alignas(64) A dot[4][kBlock];
+  for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
+    const int count = least(kBlock, sizes.width - begin);
+    job.flow.wide ? find_slopes_in<double, double>(sizes, job.flow, row, begin, count, block)
+                  : find_slopes_in<A, float>(sizes, job.flow, row, begin, count, block);
+    dot_block(job, features, gradient + begin * job.gradient_strides.column, count, block, dot);
+    for (int j = 0; j < count; ++j, out += 2) {
+      A x = 0, y = 0;
+      for (int down = 0; down < 2; ++down) {
+        for (int across = 0; across < 2; ++across) {
+          x += block.slope_x[across][j] * block.weight_y[down][j] * dot[2 * down + across][j];
+          y += block.weight_x[across][j] * block.slope_y[down][j] * dot[2 * down + across][j];
+        }
+      }
+      out[0] = block.any[j] ? static_cast<G>(x * scale_x) : G(0);
+      out[1] = block.any[j] ? static_cast<G>(y * scale_y) : G(0);
+    }
+  }
+}
+
+template <typename T>
+void grid_all(const GridGradientJob<T>& job, int64_t begin, int64_t end) {
+  for (int64_t index = begin; index < end; ++index) {
+    job.flow.wide ? grid_row<double>(job, index) : grid_row<float>(job, index);
+  }
+}
+
+}  // namespace
+
+#define WARPKIT_DEFINE(T, suffix)                                                      \
+  void scatter_##suffix(const ScatterJob<T>& job) { scatter_all(job); }                \
+  void grid_rows_##suffix(const GridGradientJob<T>& job, int64_t begin, int64_t end) { \
+    grid_all(job, begin, end);                                                         \
+  }
+WARPKIT_DEFINE(float, float)
+WARPKIT_DEFINE(double, double)
+WARPKIT_DEFINE(Half, half)
+WARPKIT_DEFINE(BFloat16, bfloat16)
+#undef WARPKIT_DEFINE
+
+}  // namespace WARPKIT_SIMD
+}  // namespace warpkit::warping
