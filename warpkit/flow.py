@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._pytree import exportable
 from warpkit.rasterize import Fragments, check_batch
 
 
+@exportable
 class Flow(NamedTuple):
     """Where each target pixel reads each source."""
 
@@ -26,19 +28,19 @@ def compose_flow(
     source_visible: Tensor | None = None,
     face_mask: Tensor | None = None,
 ) -> Flow:
-    """Find where the surface that a target shows lies in each source: Algorithm 1 of Liquid Warping GAN, all sources at once.
+    """Find where the surface that a target shows lies in each source: Algorithm 1 of Liquid Warping GAN, for all sources.
 
     Args:
-        source_vertices: ``[B, S, V, 2]`` or ``[B, S, V, 3]`` NDC of the sources (x and y enter), or ``[B, S, V, 4]`` clip
-            space (x, y, z, w): perspective-correct. float32 or float64, the dtype of the target's barycentrics.
+        source_vertices: ``[B, S, V, 2]`` or ``[B, S, V, 3]`` NDC of the sources (x and y enter), or ``[B, S, V, 4]``
+            clip space (x, y, z, w): perspective-correct. float32 or float64, the dtype of the target's barycentrics.
         faces: ``[F, 3]`` int32 or int64, those that the target was rasterized with.
         target: Fragments of the target, ``[B, H, W]``. The weights are the target's.
         source_visible: bool ``[B, S, F]``: faces that each source shows; None: all. See `warpkit.visible_faces`.
         face_mask: bool ``[B, S, F]``: faces that each source gives; None: all.
 
     Returns:
-        Flow: grid ``[B, S, H, W, 2]``, visible ``[B, S, H, W]``. Not visible where there is no face, where the face is not in
-        source_visible or face_mask, and where the point is not finite or not in front of the source's camera.
+        Flow: grid ``[B, S, H, W, 2]``, visible ``[B, S, H, W]``. Not visible where there is no face, where the face is
+        not in source_visible or face_mask, and where the point is not finite or not in front of the source's camera.
 
     Gradients are not available yet: backward through grid raises.
 

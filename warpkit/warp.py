@@ -15,17 +15,17 @@ def warp(features: Tensor, flow: Flow) -> Tensor:
     """Read each source where the flow says: bilinear, zero outside the frame and where not visible.
 
     Args:
-        features: ``[B, C, h, w]`` for a flow of one source, or ``[B, S, C, h, w]``; float32, float64, bfloat16 or float16,
-            any strides. Channels-last (in five dimensions: stride(2) == 1) is the fast path.
+        features: ``[B, C, h, w]`` for a flow of one source, or ``[B, S, C, h, w]``; float32, float64, bfloat16 or
+            float16, any strides. Channels-last (in five dimensions: stride(2) == 1) is the fast path.
         flow: grid ``[B, S, H, W, 2]`` float32 or float64, in NDC as `grid_sample` with align_corners=False; visible
             bool ``[B, S, H, W]`` or None: every sample counts.
 
     Returns:
-        ``[B, C, H, W]`` or ``[B, S, C, H, W]``, the dtype of features; channels-last where features are. Where not visible,
-        and where the grid is not finite or beyond 10^6, zero whatever the source holds, with zero gradient.
+        ``[B, C, H, W]`` or ``[B, S, C, H, W]``, the dtype of features; channels-last where features are. Where not
+        visible, and where the grid is not finite or beyond 10^6, zero whatever the source holds, with zero gradient.
 
-    Sums are in float32 (float64 for float64). Differentiable once in features and grid; repeatable on the CPU always, on
-    CUDA under `torch.use_deterministic_algorithms(True)`. Under autocast features are cast, grid never.
+    Sums are in float32 (float64 for float64). Differentiable once in features and grid; gradients are repeatable on the
+    CPU always, on CUDA under `torch.use_deterministic_algorithms(True)`. Under autocast features are cast, grid never.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -98,5 +98,22 @@ def _no_second_gradient(ctx: Any, *gradients: Tensor) -> Any:
     raise NotImplementedError("warpkit: warp has no second derivative; call backward without create_graph")
 
 
+def _autocast(device: str) -> None:
+    """Under autocast features are cast, except float64; torch's register_autocast would cast the grid too."""
+    key = f"Autocast{device.upper()}"
+    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
+
+    def warp_autocast(features: Tensor, grid: Tensor, visible: Tensor | None) -> Tensor:
+        if features.dtype != torch.float64:
+            features = features.to(torch.get_autocast_dtype(device))
+        with torch._C._ExcludeDispatchKeyGuard(keys):
+            return torch.ops.warpkit.warp(features, grid, visible)
+
+    _LIBRARY.impl("warp", warp_autocast, key)
+
+
+_LIBRARY = torch.library.Library("warpkit", "IMPL")
+_autocast("cpu")
+_autocast("cuda")
 torch.library.register_autograd("warpkit::warp", _backward, setup_context=_save)
 torch.library.register_autograd("warpkit::warp_backward", _no_second_gradient)
