@@ -18,6 +18,7 @@ from warpkit.models.geometric.appearance import (
 from warpkit.models.geometric.atlas import charts
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.renderer import GeometricRenderer
+from warpkit.models.geometric.shadow import STRENGTH, contact_shadow
 from warpkit.models.geometric.shell import fit_shell
 from warpkit.models.geometric.trust import colour_trust, doubtful, parts_seen
 from warpkit.models.geometric.view import View, sample, see
@@ -182,3 +183,15 @@ def test_gathering_twice_gives_the_same(model: BodyModel, person: MadeUpPerson, 
     again = gather_appearance([view_of(model, person)], model)
     torch.testing.assert_close(again.atlas, front.atlas, rtol=0, atol=0)
     torch.testing.assert_close(again.offsets, front.offsets, rtol=0, atol=0)
+
+
+def test_shadow_lies_under_the_feet_and_fades_with_their_height() -> None:
+    feet = torch.tensor([[0.0, -0.9, 0.0], [0.5, -0.7, 0.0]])  # one stands, one is lifted
+    dark = contact_shadow(feet, torch.tensor(200.0), torch.tensor([128.0, 40.0]), (256, 256))
+    assert dark.min() >= 0
+    assert dark.max() <= STRENGTH
+    row, column = divmod(int(dark.argmax()), 256)
+    assert abs(row - 220) <= 4
+    assert abs(column - 128) <= 4
+    assert dark[180:240, 200:256].max() < 0.1 * dark.max()
+    assert dark[:180].max() < 0.01

@@ -217,7 +217,10 @@ def work_out_atlas(
     suggested = surface.spread(mean, confidence)
     back, crown = scalp(model)
     if (confidence[crown] > 0).any():
-        hair = surface.spread(mean, torch.where(crown, confidence.square(), 0.0))
+        light = mean.sum(1)
+        shaded = crown & (confidence > 0)
+        shaded &= light <= light[shaded].median()  # the sky shines on the crown, not on the back of the head
+        hair = surface.spread(mean, torch.where(shaded, confidence, 0.0))
         suggested = torch.where(back[:, None], hair, suggested)
 
     atlas_vertices, atlas_faces, texels = unfold(model, ATLAS)

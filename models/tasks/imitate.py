@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from warpkit import build_info
-from warpkit.models.bodies import Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import PARTS, Body, BodyModel, Camera, load_body
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.renderer import GeometricRenderer, Rendered
+from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.video import VideoReader
@@ -42,9 +43,13 @@ class Imitation:
         device: torch.device,
         video: Path | None = None,
         side_by_side: bool = False,
+        shadow: bool = True,
         notes: Sequence[str] = (),
     ) -> None:
-        """`bodies` (T of them) in the pixels of the first source's photo, `plate` `[3, size, size]` the background."""
+        """`bodies` (T of them) in the pixels of the first source's photo, `plate` `[3, size, size]` the background.
+
+        `shadow`: whether the feet darken the ground that they stand on.
+        """
         self.model, self.sources, self.appearance = model, sources, appearance
         self.bodies, self.framing = bodies, framing
         self.fps = fps
@@ -62,6 +67,9 @@ class Imitation:
         self._renderer = GeometricRenderer(on_device(model, device), appearance.to(device))
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
+        feet = [number for number, part in enumerate(PARTS) if part.endswith("foot")]
+        of_feet = torch.isin(model.parts, torch.tensor(feet, device=model.parts.device))
+        self._feet = model.faces[of_feet].long().unique() if shadow else None
 
     @torch.no_grad()
     def render(self, index: int) -> Rendered:
@@ -71,8 +79,18 @@ class Imitation:
     @torch.no_grad()
     def frame(self, index: int) -> np.ndarray:
         """Frame `index`, uint8 RGB `[H, W, 3]`."""
-        picture = to_image(self.render(index).over(self._plate))
+        picture = to_image(self.render(index).over(self._ground(index)))
         return self._beside(index, picture) if self._beside else picture
+
+    def _ground(self, index: int) -> Tensor:
+        """The background of frame `index`, with the shadow of the feet."""
+        if self._feet is None:
+            return self._plate
+        body = self._framed[index]
+        feet = self._renderer.model(body.pose, body.shape, vertices=self._feet)[0]
+        size = (self.framing.size, self.framing.size)
+        dark = contact_shadow(feet, body.camera.scale[0], body.camera.offset[0], size)
+        return (self._plate + 1) * (1 - dark) - 1
 
     def __len__(self) -> int:
         return self.num_frames
@@ -253,6 +271,7 @@ def imitate(
         device=where,
         video=video,
         side_by_side=side_by_side,
+        shadow=parse_color(str(background)) is None,
         notes=notes(sources, person),
     )
 
