@@ -74,16 +74,16 @@ WARPKIT_HD bool reaches(T depth, float slope, const Surface& surface) {
 WARPKIT_HD bool shows_something(const Surface& surface) { return surface.depth < __builtin_inff(); }
 
 // Whether a source [height, width] shows a point, of a face with this slope; a point outside the frame is not
-// hidden.
-template <typename T>
-WARPKIT_HD bool is_shown(const Point<T>& point, T depth, float slope, const Surface* source, int64_t width,
+// hidden. source(pixel) is the Surface there.
+template <typename T, typename Source>
+WARPKIT_HD bool is_shown(const Point<T>& point, T depth, float slope, const Source& source, int64_t width,
                          int64_t height) {
   const T column = (point.x + T(1)) * T(0.5) * static_cast<T>(width);
   const T row = (point.y + T(1)) * T(0.5) * static_cast<T>(height);
   if (!(column >= T(0) && column < static_cast<T>(width) && row >= T(0) && row < static_cast<T>(height)))
     return true;
   const int64_t j = static_cast<int64_t>(column), i = static_cast<int64_t>(row);
-  const Surface& nearest = source[i * width + j];
+  const Surface nearest = source(i * width + j);
   if (shows_something(nearest)) return reaches(depth, slope, nearest);
   const int64_t other_j = column - static_cast<T>(j) < T(0.5) ? j - 1 : j + 1;
   const int64_t other_i = row - static_cast<T>(i) < T(0.5) ? i - 1 : i + 1;
@@ -91,7 +91,7 @@ WARPKIT_HD bool is_shown(const Point<T>& point, T depth, float slope, const Surf
   for (int k = 1; k < 4; ++k) {
     const int64_t at_i = k & 2 ? other_i : i, at_j = k & 1 ? other_j : j;
     if (at_i < 0 || at_i >= height || at_j < 0 || at_j >= width) continue;
-    const Surface& surface = source[at_i * width + at_j];
+    const Surface surface = source(at_i * width + at_j);
     if (!shows_something(surface)) continue;
     if (reaches(depth, slope, surface)) return true;
     hidden = true;

@@ -20,6 +20,11 @@ namespace {
 using raster::kTileStride;
 using raster::Tile;
 
+struct StoredSurfaces {
+  const Surface* surface;
+  Surface operator()(int64_t pixel) const { return surface[pixel]; }
+};
+
 // One image in work.
 template <typename T>
 struct Work {
@@ -116,7 +121,8 @@ void compose_row(const Work<T>& work, int64_t source, const int32_t* face_index,
       point = compose_point(barycentric, corner[0], corner[1], corner[2], kComponents);
       if (surfaces && point.visible) {
         const T depth = depth_of_point(barycentric, corner[0], corner[1], corner[2], kComponents);
-        if (!is_shown(point, depth, slopes[face], surfaces, work.source_width, work.source_height)) {
+        if (!is_shown(point, depth, slopes[face], StoredSurfaces{surfaces}, work.source_width,
+                      work.source_height)) {
           point = {T(-2), T(-2), false};
         }
       }

@@ -81,13 +81,6 @@ __device__ void draw_part(const Drawing<I>& drawing, const Box& box, int64_t wid
 }
 
 template <typename T>
-__device__ Mesh<T> image_of(const Mesh<T>& mesh, int64_t image) {
-  Mesh<T> one = mesh;
-  one.vertices += image * mesh.num_vertices * mesh.components;
-  return one;
-}
-
-template <typename T>
 __device__ bool prepare(const Mesh<T>& one, const View& view, int64_t face, Corner (&corner)[3], Box* box) {
   return fetch_corners(one, view, face, corner) && drawable(corner, one.components == 4, view.near) &&
          find_box(corner, view, box);
@@ -169,28 +162,6 @@ __global__ void __launch_bounds__(kThreads)
       draw_queued<int128>(corner, box, view, n, static_cast<uint32_t>(face), image_keys);
     }
   }
-}
-
-// Barycentrics and depth of a face at a pixel of one image; false: none.
-template <typename T>
-__device__ bool resolve_pixel(const Mesh<T>& one, const View& view, int32_t face, int64_t pixel,
-                              T* barycentric, T* depth) {
-  const bool perspective = one.components == 4;
-  Corner corner[3];
-  if (face < 0 || face >= one.num_faces || !fetch_corners(one, view, face, corner) ||
-      !drawable(corner, perspective, view.near)) {
-    barycentric[0] = barycentric[1] = barycentric[2] = 0;
-    *depth = static_cast<T>(INFINITY);
-    return false;
-  }
-  Box box = {};
-  find_box(corner, view, &box);
-  const Resolver<T> resolver = make_resolver<T>(
-      corner[0], corner[1], corner[2], make_barycentrics(corner[0], corner[1], corner[2], box.j0, box.i0));
-  const T column = static_cast<T>(static_cast<int32_t>(pixel % view.width) - box.j0);
-  const T row = static_cast<T>(static_cast<int32_t>(pixel / view.width) - box.i0);
-  resolve(resolver, column, row, perspective, barycentric, depth);
-  return true;
 }
 
 // One thread a pixel of the wave. Outputs and mesh begin at the wave's first image; keys or known ids say the

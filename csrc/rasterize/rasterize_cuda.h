@@ -4,6 +4,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cstring>
+
 #include "rasterize/rasterize_fetch.h"
 
 namespace warpkit::raster {
@@ -18,6 +20,44 @@ __device__ __forceinline__ uint32_t ordered(float depth) {
 
 __device__ __forceinline__ int32_t face_of(uint64_t key) {
   return key == kNoFace ? -1 : static_cast<int32_t>(key);
+}
+
+// The depth of a key that has a face.
+__host__ __device__ inline float depth_of(uint64_t key) {
+  const uint32_t order = static_cast<uint32_t>(key >> 32),
+                 bits = order & 0x80000000u ? order & 0x7fffffffu : ~order;
+  float depth;
+  memcpy(&depth, &bits, sizeof(depth));
+  return depth;
+}
+
+template <typename T>
+__device__ __forceinline__ Mesh<T> image_of(const Mesh<T>& mesh, int64_t image) {
+  Mesh<T> one = mesh;
+  one.vertices += image * mesh.num_vertices * mesh.components;
+  return one;
+}
+
+// Barycentrics and depth of a face at a pixel of one image; false: none.
+template <typename T>
+__device__ __forceinline__ bool resolve_pixel(const Mesh<T>& one, const View& view, int32_t face,
+                                              int64_t pixel, T* barycentric, T* depth) {
+  const bool perspective = one.components == 4;
+  Corner corner[3];
+  if (face < 0 || face >= one.num_faces || !fetch_corners(one, view, face, corner) ||
+      !drawable(corner, perspective, view.near)) {
+    barycentric[0] = barycentric[1] = barycentric[2] = 0;
+    *depth = static_cast<T>(INFINITY);
+    return false;
+  }
+  Box box = {};
+  find_box(corner, view, &box);
+  const Resolver<T> resolver = make_resolver<T>(
+      corner[0], corner[1], corner[2], make_barycentrics(corner[0], corner[1], corner[2], box.j0, box.i0));
+  const T column = static_cast<T>(static_cast<int32_t>(pixel % view.width) - box.j0);
+  const T row = static_cast<T>(static_cast<int32_t>(pixel / view.width) - box.i0);
+  resolve(resolver, column, row, perspective, barycentric, depth);
+  return true;
 }
 
 // Room for faces that many blocks share: [0] is their number, then image * num_faces + face.
