@@ -33,8 +33,7 @@ __device__ __forceinline__ Cell<A> find_cell(const Sizes& sizes, const FlowView&
   if (!load_point<C, G>(flow, place, &x, &y)) return cell;
   const int32_t width = static_cast<int32_t>(sizes.in_width), height = static_cast<int32_t>(sizes.in_height);
   const C column = to_pixel(x, static_cast<C>(width)), row = to_pixel(y, static_cast<C>(height));
-  if (!(column > C(-1) && column < static_cast<C>(width) && row > C(-1) && row < static_cast<C>(height)))
-    return cell;
+  if (!inside_frame(column, width) || !inside_frame(row, height)) return cell;
   const C left = floor(column), top = floor(row);
   cell.x = static_cast<int32_t>(left);
   cell.y = static_cast<int32_t>(top);
@@ -102,13 +101,12 @@ __device__ __forceinline__ void add_slopes(A right, A down, A gradient, A a, A b
   *by_row = fma(gradient, before + after, *by_row);
 }
 
-// From pixels to NDC by the slope of to_pixel.
 template <typename G, typename A>
 __device__ __forceinline__ void store_grid_gradient(void* grid_gradient, const Sizes& sizes, int64_t index,
                                                     A by_column, A by_row) {
   G* out = static_cast<G*>(grid_gradient) + 2 * index;
-  out[0] = static_cast<G>(by_column * (static_cast<A>(sizes.in_width) * A(0.5)));
-  out[1] = static_cast<G>(by_row * (static_cast<A>(sizes.in_height) * A(0.5)));
+  out[0] = static_cast<G>(by_column * pixels_per_ndc(static_cast<A>(sizes.in_width)));
+  out[1] = static_cast<G>(by_row * pixels_per_ndc(static_cast<A>(sizes.in_height)));
 }
 
 // As warp_channels_last walks.
