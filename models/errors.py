@@ -17,8 +17,9 @@ def needs_extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.split(".")[0] == "warpkit":
+        package = (error.name or "").split(".")[0]
+        if package == "warpkit":
             raise
         raise InputError(
-            f"this needs the package {error.name!r}, which is not installed: pip install 'warpkit[{name}]'"
+            f"this needs the package {package!r}, which is not installed: pip install 'warpkit[{name}]'"
         ) from error

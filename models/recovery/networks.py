@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from warpkit.models.errors import InputError
+from warpkit.models.errors import needs_extra
 
 DATA = Path(__file__).parent / "data"
 
@@ -40,12 +40,8 @@ class Network:
     """A .tflite file run by LiteRT: a picture in, outputs by name out. Calls from several threads take turns."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with needs_extra("person"):
             from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise InputError(
-                f"finding people in pictures needs the package ai-edge-litert ({error}): install warpkit[person]"
-            ) from error
         with _quiet():
             self._interpreter: Any = Interpreter(str(path), num_threads=min(4, torch.get_num_threads()))
             self._interpreter.allocate_tensors()
