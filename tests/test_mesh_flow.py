@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 import warpkit
+from warpkit import reference
 
 Mesh = tuple[Tensor, Tensor]
 
@@ -73,6 +74,22 @@ def test_agrees_with_rasterize_and_compose(perspective: bool, visibility: str | 
     else:
         assert torch.equal(visible, composed.visible)
         assert torch.equal(grid, composed.grid)
+
+
+@pytest.mark.parametrize("perspective", [False, True])
+@pytest.mark.parametrize("visibility", ["pixel", None])
+def test_twin(perspective: bool, visibility: str | None) -> None:
+    vertices, faces = make_sphere(12, 16, torch.float64)
+    camera = look if perspective else Tensor.clone
+    target = camera(turn(vertices, 0.1))[None]
+    sources = camera(torch.stack([turn(vertices, 0.7), turn(vertices, 2.0), vertices + 0.4]))[None]
+    face_mask = torch.rand(1, 3, len(faces), generator=torch.Generator().manual_seed(0)) < 0.8
+    options: dict[str, Any] = {"source_size": (37, 45), "visibility": visibility, "face_mask": face_mask}
+    grid, visible = mesh_flow(sources, target, faces, (40, 33), **options)
+    twin = reference.mesh_flow(sources, target, faces, (40, 33), **options)
+    assert twin.visible is not None
+    assert torch.equal(visible, twin.visible)
+    torch.testing.assert_close(grid, twin.grid)
 
 
 @pytest.mark.parametrize("perspective", [False, True])

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from warpkit.flow import Flow
 from warpkit.rasterize import Fragments
 
 # ---- rasterize, barycentrics, visible_faces, interpolate ------------------------------------------------------------
@@ -153,6 +154,91 @@ def visible_faces(face_index: Tensor, num_faces: int) -> Tensor:
     for image, ids in zip(visible, face_index, strict=True):
         image[ids[(ids >= 0) & (ids < num_faces)].long()] = True
     return visible
+
+
+def mesh_flow(
+    source_vertices: Tensor,
+    target_vertices: Tensor,
+    faces: Tensor,
+    size: tuple[int, int],
+    *,
+    source_size: tuple[int, int] | None = None,
+    visibility: str | None = "pixel",
+    face_mask: Tensor | None = None,
+) -> Flow:
+    """Where the target's surface lies in each source, and whether the source shows it; see `warpkit.mesh_flow`."""
+    source_size = source_size or size
+    batch, sources = source_vertices.shape[:2]
+    face_index, barycentric, _ = rasterize(target_vertices, faces, size)
+    grid = source_vertices.new_full((batch, sources, *size, 2), -2)
+    visible = torch.zeros(batch, sources, *size, dtype=torch.bool, device=grid.device)
+    for b in range(batch):
+        for s, vertices in enumerate(source_vertices[b]):
+            if len(faces) == 0 or len(vertices) == 0:
+                continue
+            face = face_index[b].clamp(min=0).long()
+            corners = _face_corners(vertices, faces)[face]  # [H, W, 3, D]
+            weights = barycentric[b]
+            point = corners[..., 0, :] * weights[..., :1] + corners[..., 1, :] * weights[..., 1:2]
+            point = point + corners[..., 2, :] * weights[..., 2:]
+            shown = face_index[b] >= 0
+            if vertices.shape[-1] == 4:
+                shown = shown & (point[..., 3] > 0)
+                point = point[..., :3] / point[..., 3:]
+            shown = shown & point[..., :2].isfinite().all(-1)
+            if face_mask is not None:
+                shown = shown & face_mask[b, s][face]
+            if visibility == "face":
+                seen = rasterize(vertices[None], faces, (max(source_size[0], 2048), max(source_size[1], 2048)))
+                shown = shown & visible_faces(seen.face_index, len(faces))[0][face]
+            if visibility == "pixel":
+                shown = shown & _is_shown(vertices, faces, source_size, point, face)
+            grid[b, s] = torch.where(shown[..., None], point[..., :2], -2)
+            visible[b, s] = shown
+    return Flow(grid, visible)
+
+
+def _is_shown(vertices: Tensor, faces: Tensor, size: tuple[int, int], point: Tensor, face: Tensor) -> Tensor:
+    """``[H, W]`` whether the source ``[V, 3 or 4]`` shows points ``[H, W, 3]`` (x, y, depth) of faces ``[H, W]``."""
+    source = rasterize(vertices[None], faces, size)
+    slopes = _depth_slopes(vertices, faces, size)
+    own, depth = slopes[face], point[..., 2]
+    column, row = (point[..., 0] + 1) / 2 * size[1], (point[..., 1] + 1) / 2 * size[0]
+    inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
+    j, i = (torch.where(inside, at, 0).long() for at in (column, row))
+    across = torch.where(column - j < 0.5, j - 1, j + 1)
+    down = torch.where(row - i < 0.5, i - 1, i + 1)
+    shows, passes = [], []  # at the four centres round the point, first that of the pixel where it lies
+    for y, x in ((i, j), (i, across), (down, j), (down, across)):
+        exists = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
+        y, x = torch.where(exists, y, 0), torch.where(exists, x, 0)
+        there = source.face_index[0][y, x]
+        slope = slopes[there.clamp(min=0).long()]
+        tolerance = torch.where((slope < 0) == (own < 0), slope.abs() + own.abs(), 0)
+        reaches = depth <= source.depth[0][y, x] + tolerance + 1e-5 * depth.abs().clamp(min=1)
+        shows.append(exists & (there >= 0))
+        passes.append(shows[-1] & reaches)
+    others = passes[1] | passes[2] | passes[3] | ~(shows[1] | shows[2] | shows[3])
+    return ~inside | torch.where(shows[0], passes[0], others)
+
+
+def _face_corners(vertices: Tensor, faces: Tensor) -> Tensor:
+    """``[F, 3, D]``; faces out of range, which draw nothing, get some vertex."""
+    return vertices[faces.long().clamp(0, len(vertices) - 1)]
+
+
+def _depth_slopes(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
+    """``[F]`` how far each face's depth goes in one pixel right and one down; negative: counter-clockwise."""
+    corners = _face_corners(vertices, faces)
+    if vertices.shape[-1] == 4:
+        corners = corners[..., :3] / corners[..., 3:]
+    (bx, by, bz), (cx, cy, cz) = ((corners[:, k] - corners[:, 0]).unbind(-1) for k in (1, 2))
+    area = bx * cy - cx * by
+    across = (bz * cy - cz * by) / area * (2 / size[1])
+    down = (cz * bx - bz * cx) / area * (2 / size[0])
+    slope = across.abs() + down.abs()
+    slope = torch.where((slope > 1e-30) & (slope < 1e30), slope, 1e-30)
+    return torch.where(area < 0, -slope, slope)
 
 
 def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments) -> Tensor:
