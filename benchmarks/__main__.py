@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import harness
 
-FAMILIES = ("rasterize",)
+FAMILIES = ("rasterize", "mesh_flow")
 """Modules of this folder with `cases(device, quick) -> Iterator[Case]`."""
 
 
