@@ -64,7 +64,7 @@ class Imitation:
         self.notes = list(notes)
         """Sentences that the user should see."""
         self._beside = _Beside(sources[0], bodies, model, video, fps, framing.size) if side_by_side else None
-        self._renderer = GeometricRenderer(on_device(model, device), appearance.to(device))
+        self.renderer = GeometricRenderer(on_device(model, device), appearance.to(device))
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
         feet = [number for number, part in enumerate(PARTS) if part.endswith("foot")]
@@ -74,7 +74,7 @@ class Imitation:
     @torch.no_grad()
     def render(self, index: int) -> Rendered:
         """The person of frame `index`, without the background."""
-        return self._renderer(self._framed[index], (self.framing.size, self.framing.size))
+        return self.renderer(self._framed[index], (self.framing.size, self.framing.size))
 
     @torch.no_grad()
     def frame(self, index: int) -> np.ndarray:
@@ -87,7 +87,7 @@ class Imitation:
         if self._feet is None:
             return self._plate
         body = self._framed[index]
-        feet = self._renderer.model(body.pose, body.shape, vertices=self._feet)[0]
+        feet = self.renderer.model(body.pose, body.shape, vertices=self._feet)[0]
         size = (self.framing.size, self.framing.size)
         dark = contact_shadow(feet, body.camera.scale[0], body.camera.offset[0], size)
         return (self._plate + 1) * (1 - dark) - 1

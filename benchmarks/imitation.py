@@ -1,0 +1,99 @@
+"""What a frame of motion imitation costs, stage by stage, and how much memory it takes.
+
+`python -m benchmarks.imitation [--size 512] [--views 2] [--threads N]`: the sources are photo-like pictures of the
+package openpeople; recovery and gathering are timed once, frames many times over (medians).
+"""
+
+import argparse
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from warpkit.models.app.demo import four_views
+from warpkit.models.media.video import VideoWriter
+from warpkit.models.tasks import imitate
+
+WARM_UP = 5
+
+
+class Stages:
+    """Keeps the seconds of each stage that a task reports."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._name, self._start = "loading", time.perf_counter()
+
+    def stage(self, name: str, total: int | None) -> None:
+        now = time.perf_counter()
+        self.seconds[self._name] = self.seconds.get(self._name, 0.0) + now - self._start
+        self._name, self._start = name, now
+
+    def advance(self, steps: int = 1) -> None:
+        pass
+
+
+def peak_memory() -> float:
+    """GB resident at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def median_ms(call: Callable[[int], object], frames: range) -> float:
+    samples = []
+    for index in frames:
+        start = time.perf_counter()
+        call(index)
+        samples.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(samples[WARM_UP:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--views", type=int, default=2, choices=(1, 2, 3, 4))
+    parser.add_argument("--person", default="P008")
+    parser.add_argument("--motion", default="walk")
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+
+    stages = Stages()
+    result = imitate(
+        four_views(arguments.person)[: arguments.views], arguments.motion, size=arguments.size, progress=stages
+    )
+    stages.stage("", None)
+    prepared = peak_memory()
+    frames = range(min(len(result), 80))
+    body, renderer = result.framing.body(result.bodies), result.renderer
+
+    @torch.no_grad()
+    def vertices(index: int) -> object:
+        posed = body[index]
+        return renderer.model(posed.pose, posed.shape, offsets=result.appearance.offsets)
+
+    with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "frames.mp4", result.fps) as writer:
+        pictures = [result.frame(index) for index in frames]
+        posing = median_ms(vertices, frames)
+        rendering = median_ms(result.render, frames)
+        whole = median_ms(result.frame, frames)
+        encoding = median_ms(lambda index: writer.write(pictures[index]), frames)
+
+    print(f"{arguments.views} views, {arguments.size}², {torch.get_num_threads()} threads, torch {torch.__version__}")
+    for name, seconds in stages.seconds.items():
+        print(f"  once       {name:42} {seconds:8.2f} s")
+    print(f"  each frame {'body (vertices)':42} {posing:8.1f} ms")
+    print(f"  each frame {'rasterize, flow, warp, blend, smooth edges':42} {rendering - posing:8.1f} ms")
+    print(f"  each frame {'shadow, background, to bytes':42} {whole - rendering:8.1f} ms")
+    print(f"  each frame {'encode (H.264)':42} {encoding:8.1f} ms")
+    print(f"  frames per second, rendered                            {1e3 / whole:8.1f}")
+    print(f"  frames per second, rendered and encoded                {1e3 / (whole + encoding):8.1f}")
+    print(f"  resident memory, at most: prepared {prepared:.2f} GB, with rendering {peak_memory():.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
