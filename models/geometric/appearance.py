@@ -173,24 +173,24 @@ def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
     """Gains `[S, 3]` that make the views' colours `[S, V, 3]` (in [0, 1]) agree where two see the same vertex."""
     count = len(colours)
     logs = colours.clamp(min=0.02).log()
-    system = torch.eye(count, dtype=torch.float64) * 10.0  # holds views that nothing ties to the others
+    system = torch.eye(count, dtype=torch.float64) * 10.0  # holds views that little ties to the others
     system[0, 0] += 1e4  # the first view keeps its exposure
     right = torch.zeros(count, 3, dtype=torch.float64)
     for first in range(count):
         for second in range(first + 1, count):
-            both = torch.minimum(quality[first], quality[second])
-            both = torch.where(both > 0.05, both, 0.0)
-            total = both.sum().double().cpu()
-            if total < 1.0:
+            both = torch.minimum(quality[first], quality[second]) > 0.1
+            total = both.sum().double().cpu() / 10
+            if total < 2.0:
                 continue
-            difference = ((logs[first] - logs[second]) * both[:, None]).sum(0).double().cpu()
+            # The median: what two views see at their rims is often not the same thing.
+            difference = (logs[first] - logs[second])[both].median(0).values.double().cpu() * total
             system[first, first] += total
             system[second, second] += total
             system[first, second] -= total
             system[second, first] -= total
             right[first] -= difference
             right[second] += difference
-    gains = torch.linalg.solve(system, right).clamp(-0.4, 0.4).exp()
+    gains = torch.linalg.solve(system, right).clamp(-0.25, 0.25).exp()
     return gains.to(colours)
 
 
@@ -219,7 +219,7 @@ def work_out_atlas(
     if (confidence[crown] > 0).any():
         light = mean.sum(1)
         shaded = crown & (confidence > 0)
-        shaded &= light <= light[shaded].median()  # the sky shines on the crown, not on the back of the head
+        shaded &= light <= light[shaded].quantile(0.7)  # the sky shines on a crown, not on the back of a head
         hair = surface.spread(mean, torch.where(shaded, confidence, 0.0))
         suggested = torch.where(back[:, None], hair, suggested)
 
