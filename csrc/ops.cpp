@@ -1,5 +1,6 @@
-// Every op's schema, on one page. What each computes, with shapes and rules: csrc/<op>/<op>.h; the Python wrappers in
-// warpkit/ check arguments and reorder outputs (a floating tensor comes first here, as opcheck wants).
+// Every op's schema, on one page. What each computes, with shapes and rules: csrc/<op>/<op>.h; the Python
+// wrappers in warpkit/ check arguments and reorder outputs (a floating tensor comes first here, as opcheck
+// wants).
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(warpkit, m) {
@@ -21,6 +22,9 @@ STABLE_TORCH_LIBRARY(warpkit, m) {
   m.def(
       "resize_flow(Tensor grid, Tensor? visible, int height, int width, str mode)"
       " -> (Tensor grid, Tensor visible)");
+  m.def(
+      "resize_flow_backward(Tensor gradient, Tensor? visible, int in_height, int in_width, str mode) -> "
+      "Tensor");
   m.def("warp(Tensor features, Tensor grid, Tensor? visible) -> Tensor");
   m.def(
       "warp_backward(Tensor gradient, Tensor features, Tensor grid, Tensor? visible, bool features_wanted,"

@@ -5,6 +5,7 @@ from warpkit.flow import Flow, compose_flow
 from warpkit.interpolate import interpolate
 from warpkit.mesh_flow import mesh_flow
 from warpkit.rasterize import Fragments, barycentrics, rasterize, visible_faces
+from warpkit.resize_flow import resize_flow
 from warpkit.warp import warp
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "interpolate",
     "mesh_flow",
     "rasterize",
+    "resize_flow",
     "visible_faces",
     "warp",
 ]

@@ -28,7 +28,7 @@ def compose_flow(
     source_visible: Tensor | None = None,
     face_mask: Tensor | None = None,
 ) -> Flow:
-    """Find where the surface that a target shows lies in each source: Algorithm 1 of Liquid Warping GAN, for all sources.
+    """Find where the surface that a target shows lies in each source: Algorithm 1 of Liquid Warping GAN.
 
     Args:
         source_vertices: ``[B, S, V, 2]`` or ``[B, S, V, 3]`` NDC of the sources (x and y enter), or ``[B, S, V, 4]``

@@ -264,3 +264,97 @@ def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments) -> Tens
         else attributes.new_zeros(*face_index.shape, 3, dims)
     )  # [B, H, W, 3, D]
     return torch.where(shown[..., None], (out[..., 0, :] + out[..., 1, :]) + out[..., 2, :], 0)
+
+
+# ---- compose_flow, resize_flow, warp --------------------------------------------------------------------------------
+
+
+def compose_flow(
+    source_vertices: Tensor,
+    faces: Tensor,
+    target: Fragments,
+    *,
+    source_visible: Tensor | None = None,
+    face_mask: Tensor | None = None,
+) -> Flow:
+    """Where the target's surface lies in each source; see `warpkit.compose_flow`."""
+    sources = []
+    for s in range(source_vertices.shape[1]):
+        points = interpolate(source_vertices[:, s], faces, target)  # [B, H, W, 2 | 3 | 4]
+        known = interpolate(torch.ones_like(source_vertices[:, s, :, :1]), faces, target)[..., 0] > 0
+        if points.shape[-1] == 4:
+            known = known & (points[..., 3] > 0)
+            points = points[..., :2] / torch.where(known, points[..., 3], 1)[..., None]
+        points = points[..., :2]
+        for flags in (source_visible, face_mask):
+            if flags is not None and len(faces) > 0:
+                face = torch.where(known, target.face_index, 0).long()
+                known = known & flags[:, s].gather(1, face.flatten(1)).view(face.shape)
+        known = known & points.isfinite().all(-1)
+        sources.append((torch.where(known[..., None], points, -2), known))
+    if not sources:
+        shape = (*source_vertices.shape[:2], *target.face_index.shape[1:])
+        return Flow(source_vertices.new_zeros(*shape, 2), target.face_index.new_zeros(shape, dtype=torch.bool))
+    return Flow(torch.stack([grid for grid, _ in sources], 1), torch.stack([known for _, known in sources], 1))
+
+
+def _places(size: int, like: Tensor) -> Tensor:
+    """NDC of the pixels' centres along one axis."""
+    return (2 * torch.arange(size, dtype=like.dtype, device=like.device) + 1) / size - 1
+
+
+def _footprints(size: int, out: int, mode: str, like: Tensor) -> Tensor:
+    """How much each of ``out`` samples covers of each of ``size``: ``[out, size]``; rows sum to a positive number."""
+    target = torch.arange(out, dtype=torch.float64, device=like.device)[:, None]
+    source = torch.arange(size, dtype=torch.float64, device=like.device)
+    if mode == "masked" and size > out:
+        begin, end = target * size / out, (target + 1) * size / out
+        return (torch.minimum(source + 1, end) - torch.maximum(source, begin)).clamp(min=0)
+    at = (target + 0.5) * size / out - 0.5 if mode == "masked" else target * (size - 1) / max(out - 1, 1)
+    return (1 - (at.clamp(0, size - 1) - source).abs()).clamp(min=0)
+
+
+def resize_flow(flow: Flow, size: tuple[int, int], *, mode: str = "masked") -> Flow:
+    """A flow at another size; see `warpkit.resize_flow`."""
+    grid, visible = flow
+    height, width = grid.shape[2:4]
+    wide = grid.double()
+    down, across = _footprints(height, size[0], mode, grid), _footprints(width, size[1], mode, grid)
+
+    def cover(samples: Tensor) -> Tensor:  # [B, S, h, w, N] -> [B, S, H, W, N]
+        return torch.einsum("ih,jw,bshwn->bsijn", down, across, samples)
+
+    if mode == "bilinear":
+        return Flow(cover(wide).to(grid.dtype))
+    seen = torch.ones_like(grid[..., :1], dtype=torch.bool) if visible is None else visible[..., None]
+    here = torch.stack(torch.meshgrid(_places(height, wide), _places(width, wide), indexing="ij")[::-1], -1)
+    there = torch.stack(torch.meshgrid(_places(size[0], wide), _places(size[1], wide), indexing="ij")[::-1], -1)
+    area, covered = cover(seen.double()), cover(torch.ones_like(wide[..., :1]))
+    displacement = cover(torch.where(seen, wide - here, 0)) / torch.where(area > 0, area, 1)
+    shown = area >= (0.5 - 1e-9) * covered
+    out = torch.where(shown, displacement + there, -2).to(grid.dtype)
+    return Flow(out, None if visible is None else shown[..., 0])
+
+
+def warp(features: Tensor, flow: Flow) -> Tensor:
+    """Sources read where the flow says; see `warpkit.warp`."""
+    grid, visible = flow
+    images = features if features.dim() == 5 else features[:, None]  # [B, S, C, h, w]
+    height, width = images.shape[-2:]
+    usable = (grid.abs() <= 1e6).all(-1)
+    if visible is not None:
+        usable = usable & visible
+    point = torch.where(usable[..., None], grid, 0)
+    x = point[..., 0] * (width / 2) + (width - 1) / 2
+    y = point[..., 1] * (height / 2) + (height - 1) / 2
+    out = torch.zeros((*images.shape[:3], *grid.shape[2:4]), dtype=torch.promote_types(images.dtype, grid.dtype))
+    for down in (0, 1):
+        for across in (0, 1):
+            column, row = x.detach().floor() + across, y.detach().floor() + down
+            weight = ((1 - (x - column).abs()) * (1 - (y - row).abs()))[:, :, None]
+            inside = usable & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            index = torch.where(inside, row * width + column, 0).long().flatten(2)[:, :, None]
+            value = images.flatten(3).gather(3, index.expand(-1, -1, images.shape[2], -1)).view(out.shape)
+            unread = ~inside[:, :, None] | ((weight == 0) & ~value.isfinite())
+            out = out + torch.where(unread, 0, value) * weight
+    return (out if features.dim() == 5 else out[:, 0]).to(features.dtype)
