@@ -12,7 +12,7 @@ import torch
 
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.errors import needs_extra
-from warpkit.models.media.draw import contact_sheet, draw_body, draw_flow
+from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow
 from warpkit.models.media.images import read_image, write_image
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.tasks import Imitation, imitate
@@ -41,14 +41,19 @@ def four_views(person: str) -> list[np.ndarray]:
 
 
 def flow_picture(imitation: Imitation, index: int) -> np.ndarray:
-    """Where a frame takes its colours from in the first source, as colour over the frame."""
-    drawn = imitation.render(index)
-    picture = np.full((SIZE, SIZE, 3), 24, np.uint8)
-    colours = draw_flow(drawn.flow.grid[0, 0])
-    step = colours.shape[0] // drawn.alpha.shape[-2]
-    colours = colours[::step, ::step]
+    """How far each point of the person moved in the picture, from where the first photo shows it to frame `index`."""
+    drawn, frame = imitation.render(index), imitation.framing
+    step = drawn.flow.grid.shape[-3] // drawn.alpha.shape[-2]  # samples for each pixel of the frame
+    grid = drawn.flow.grid[0, 0, ::step, ::step].cpu()
+    visible = drawn.fragments.face_index[0, ::step, ::step].cpu() >= 0
+    photo = imitation.sources[0].window(1)  # one pixel: its side is the whole square
+    before = torch.tensor([photo.left, photo.top]) + (grid + 1) / 2 * photo.side
+    rows, columns = torch.meshgrid(*(torch.arange(side) + 0.5 for side in grid.shape[:2]), indexing="ij")
+    pixels = torch.stack([columns + drawn.corner[1], rows + drawn.corner[0]], -1)
+    now = torch.tensor([frame.left, frame.top]) + pixels / frame.zoom
+    picture = np.full((frame.size, frame.size, 3), PAPER, np.uint8)
     top, left = drawn.corner
-    picture[top : top + colours.shape[0], left : left + colours.shape[1]] = colours
+    picture[top : top + len(grid), left : left + grid.shape[1]] = draw_flow(now - before, visible, photo.side / 4)
     return picture
 
 
@@ -80,7 +85,12 @@ def main() -> None:
                     bodies = [draw_body(source.image, source.person.body, result.model) for source in result.sources]
                     flows = [flow_picture(result, index) for index in shown]
                 rows.append((f"{title}: sources, and the body fitted to each", [*photos, *bodies]))
-                rows.append(("where colours come from in the first source: hue and saturation are the move", flows))
+                rows.append(
+                    (
+                        "flow from the first source: hue is the direction, saturation the length, white stays in place",
+                        flows,
+                    )
+                )
                 rows.append(("frames", frames))
         write_image(arguments.out / "demo.png", contact_sheet(rows), overwrite=True)
         tell(f"wrote {video} and {arguments.out / 'demo.png'}")

@@ -1,5 +1,6 @@
 """Pictures about pictures: a fitted body over its photo, flow as colour, sheets with labels."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from warpkit.models.errors import needs_extra
 
 with needs_extra("person"):
     from PIL import Image, ImageDraw, ImageFont
+
+PAPER = (24, 24, 28)
+"""What sheets are drawn on."""
 
 
 def part_colours() -> Tensor:
@@ -48,26 +52,20 @@ def draw_body(image: np.ndarray, body: Body, model: BodyModel, opacity: float = 
     return torch.lerp(picture, colour, cover).round().to(torch.uint8).cpu().numpy()
 
 
-def draw_flow(grid: Tensor, reach: float = 0.5) -> np.ndarray:
-    """Where an absolute sampling grid `[H, W, 2]` takes each pixel from, as colour; uint8 `[H, W, 3]`.
+def draw_flow(move: Tensor, visible: Tensor, reach: float) -> np.ndarray:
+    """Moves `[H, W, 2]` (right, down) as colour, uint8 `[H, W, 3]`; dark where `visible` `[H, W]` is false.
 
-    Hue is the direction of the move, saturation its length up to `reach` (in NDC), white stays in place; entries
-    outside [-1, 1] (the -2 of what is not visible) are dark grey.
+    Hue is the direction, saturation the length up to `reach`: white stays in place.
     """
-    height, width = grid.shape[:2]
-    y = (torch.arange(height, device=grid.device) + 0.5) * 2 / height - 1
-    x = (torch.arange(width, device=grid.device) + 0.5) * 2 / width - 1
-    move = grid - torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)
-    hue = torch.atan2(move[..., 1], move[..., 0]) / (2 * np.pi)
+    hue = torch.atan2(move[..., 1], move[..., 0]) / (2 * math.pi)
     saturation = (move.norm(dim=-1) / reach).clamp(max=1)
-    ramp = (hue[..., None] + torch.tensor([0.0, 2 / 3, 1 / 3], device=grid.device)) % 1 * 6
+    ramp = (hue[..., None] + torch.tensor([0.0, 2 / 3, 1 / 3], device=move.device)) % 1 * 6
     pure = ((ramp - 3).abs() - 1).clamp(0, 1)
-    colour = torch.lerp(torch.ones_like(pure), pure, saturation[..., None])
-    colour = torch.where((grid.abs() <= 1).all(-1)[..., None], colour, 0.2)
-    return colour.mul(255).round().to(torch.uint8).cpu().numpy()
+    colour = torch.lerp(torch.ones_like(pure), pure, saturation[..., None]).mul(255).round().to(torch.uint8)
+    return torch.where(visible[..., None], colour, torch.tensor(PAPER, dtype=torch.uint8)).cpu().numpy()
 
 
-def fit_into(image: np.ndarray, height: int, width: int, fill: tuple[int, int, int] = (24, 24, 28)) -> np.ndarray:
+def fit_into(image: np.ndarray, height: int, width: int, fill: tuple[int, int, int] = PAPER) -> np.ndarray:
     """`image` made to fit a `height` x `width` field, the rest of which is `fill`."""
     picture = Image.fromarray(image)
     picture.thumbnail((width, height), Image.Resampling.LANCZOS)
@@ -83,13 +81,13 @@ def fit_into(image: np.ndarray, height: int, width: int, fill: tuple[int, int, i
 
 def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], height: int = 240, gap: int = 6) -> np.ndarray:
     """Rows of pictures under their labels, each `height` pixels tall; uint8 `[H, W, 3]`."""
-    ink, paper, label = (235, 235, 240), (24, 24, 28), 26
+    ink, label = (235, 235, 240), 26
     pictures = [
         [fit_into(image, height, max(1, round(height * image.shape[1] / image.shape[0]))) for image in images]
         for _, images in rows
     ]
     width = max(sum(image.shape[1] + gap for image in row) for row in pictures) + gap
-    sheet = Image.new("RGB", (width, len(rows) * (height + label + gap) + gap), paper)
+    sheet = Image.new("RGB", (width, len(rows) * (height + label + gap) + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
     top = gap
     for (text, _), row in zip(rows, pictures, strict=True):

@@ -46,9 +46,13 @@ class Source:
     image: np.ndarray
     person: Person
 
+    def window(self, resolution: int) -> Framing:
+        """The square round the person that `view` shows."""
+        return frame_round(self.person.box, 0.15, resolution)
+
     def view(self, resolution: int) -> View:
         """The person cut out in a square of `resolution` pixels, with their own colours only."""
-        framing = frame_round(self.person.box, 0.15, resolution)
+        framing = self.window(resolution)
         picture = framing.cut(to_tensor(self.image), "border")
         soft = framing.cut(self.person.mask[None], "border")[0] * framing.inside(self.person.size)
         alpha = refine_alpha(picture, soft)

@@ -1,0 +1,59 @@
+"""Pictures about pictures: bodies over photos, flow as colour, sheets."""
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("PIL", reason="needs the extra [person]")
+
+from warpkit.models.bodies import JOINTS, PARTS, Body, Camera, load_body
+from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow, fit_into, part_colours
+
+
+def test_what_stays_is_white_and_what_is_not_there_is_paper() -> None:
+    picture = draw_flow(torch.zeros(1, 2, 2), torch.tensor([[True, False]]), reach=1.0)
+    assert picture.tolist() == [[[255, 255, 255], list(PAPER)]]
+
+
+def test_opposite_moves_have_opposite_hues_and_small_ones_are_pale() -> None:
+    moves = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.1, 0.0], [9.0, 0.0]]])
+    right, left, little, far = draw_flow(moves, torch.ones(1, 4, dtype=torch.bool), reach=1.0)[0].astype(int)
+    assert (right + left == 255).all()
+    assert little.min() > 200
+    assert (far == right).all()
+
+
+def test_a_body_is_drawn_where_its_camera_puts_it() -> None:
+    model = load_body()
+    body = Body(
+        torch.zeros(1, len(JOINTS), 3),
+        model.mean_shape[None],
+        Camera(torch.tensor([50.0]), torch.tensor([[60.0, 55.0]])),
+    )
+    photo = np.full((120, 160, 3), 200, np.uint8)
+    changed = (draw_body(photo, body, model) != photo).any(-1)
+    assert changed[55, 60]
+    assert not changed[:, 120:].any()
+    assert 100 * 160 * 0.02 < changed.sum() < 120 * 160 * 0.4
+
+
+def test_every_part_has_a_colour_of_its_own_but_for_head_and_torso() -> None:
+    colours = {tuple(colour) for colour in part_colours().tolist()}
+    assert len(colours) == len(PARTS) - 1
+
+
+@pytest.mark.parametrize("size", [(40, 90), (90, 40), (400, 300), (1, 1)])
+def test_a_picture_made_to_fit_keeps_its_shape(size: tuple[int, int]) -> None:
+    fitted = fit_into(np.full((*size, 3), 255, np.uint8), 100, 120)
+    assert fitted.shape == (100, 120, 3)
+    rows, columns = (fitted == 255).all(-1).nonzero()
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert height == 100 or width == 120
+    assert height / width == pytest.approx(size[0] / size[1], rel=0.05)
+
+
+def test_a_sheet_holds_every_row() -> None:
+    white = np.full((50, 80, 3), 255, np.uint8)
+    sheet = contact_sheet([("one", [white]), ("two", [white, white, white])], height=100)
+    assert sheet.shape[1] >= 3 * 160
+    assert (sheet == 255).all(-1).sum() >= 4 * 100 * 160
