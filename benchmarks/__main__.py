@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import harness
 
-FAMILIES = ("rasterize", "mesh_flow")
+FAMILIES = ("rasterize", "mesh_flow", "warp")
 """Modules of this folder with `cases(device, quick) -> Iterator[Case]`."""
 
 
