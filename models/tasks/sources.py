@@ -64,7 +64,7 @@ class Source:
         picture = framing.cut(to_tensor(self.image))
         inside = framing.inside(self.person.size)
         soft = framing.cut(self.person.mask[None], "border")[0] * inside
-        return fill_background(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
+        return fill_background(picture, person_hole(refine_alpha(picture, soft), margin=0.025) | ~inside)
 
 
 def read_sources(
