@@ -100,14 +100,15 @@ class MadeUpPerson:
         fragments = rasterize(body.camera.project(vertices, size), model.faces, inner)
         normals = vertex_normals(vertices, model.faces)
         attributes = torch.cat([self.points[None], normals], -1)
-        points, normal = interpolate(attributes, model.faces, fragments)[0].split(3, -1)
-        index = fragments.face_index[0].long()
+        covered = fragments.face_index[0] >= 0
+        points, normal = interpolate(attributes, model.faces, fragments)[0][covered].split(3, -1)  # [N, 3] each
+        part = model.parts[fragments.face_index[0][covered].long()]
         light = torch.nn.functional.normalize(torch.tensor([0.4, 0.6, 0.7]), dim=0)
         shade = 0.65 + 0.45 * (torch.nn.functional.normalize(normal, dim=-1) @ light).clamp(min=0)[..., None]
-        colour = (self._albedo(points, model.parts[index.clamp(min=0)]) + 1) * shade - 1
-        covered = (index >= 0).float()[..., None]
-        layers = torch.cat([colour.clamp(-1, 1) * covered, covered], -1).permute(2, 0, 1)[None]
-        layers = torch.nn.functional.avg_pool2d(layers, SUPERSAMPLE)[0]
+        layers = torch.zeros(*inner, 4)
+        layers[covered, :3] = ((self._albedo(points, part) + 1) * shade - 1).clamp(-1, 1)
+        layers[covered, 3] = 1.0
+        layers = torch.nn.functional.avg_pool2d(layers.permute(2, 0, 1)[None], SUPERSAMPLE)[0]
         alpha = layers[3]
         background = torch.zeros(3, *size) if background is None else background
         return Truth(layers[:3] + (1 - alpha) * background, layers[:3] / alpha.clamp(min=1e-4), alpha)
