@@ -10,7 +10,7 @@ namespace {
 // ---- to features
 // ----------------------------------------------------------------------------------------------------
 
-// What a block adds to the job's rows, tap after tap: gradient of pixel `from` times weight, at element `to`.
+// What pixels add to the job's rows, tap after tap: gradient of pixel `from` times weight, at element `to`.
 template <typename A>
 struct Additions {
   int64_t to[4 * kBlock];
@@ -19,43 +19,70 @@ struct Additions {
   int count;
 };
 
+// Appends pixel j's to the first `count`; returns how many there are then.
 template <typename T>
-void find_additions(const ScatterJob<T>& job, const Block<Accumulator<T>>& block, int count,
-                    Additions<Accumulator<T>>& additions) {
-  int n = 0;
-  for (int j = 0; j < count; ++j) {
-    if (!block.any[j]) continue;
-    for (int down = 0; down <= block.step_y[j]; ++down) {
-      const int64_t y = block.y[j] + down;
-      if (y < job.first || y >= job.last) continue;
-      for (int across = 0; across <= block.step_x[j]; ++across) {
-        // A tap that stands for its twin carries the twin's weight too.
-        const int k = 2 * down + across;
-        Accumulator<T> weight = block.weight[k][j];
-        if (!block.step_x[j]) weight += block.weight[k + 1][j];
-        if (!block.step_y[j])
-          weight += block.weight[k + 2][j] + (block.step_x[j] ? 0 : block.weight[k + 3][j]);
-        additions.to[n] = (y - job.first) * job.row_stride + (block.x[j] + across) * job.column_stride;
-        additions.weight[n] = weight;
-        additions.from[n++] = j;
-      }
+int find_additions(const ScatterJob<T>& job, const Block<Accumulator<T>>& block, int j, int count,
+                   Additions<Accumulator<T>>& additions) {
+  for (int down = 0; down <= block.step_y[j]; ++down) {
+    const int64_t y = block.y[j] + down;
+    if (y < job.first || y >= job.last) continue;
+    for (int across = 0; across <= block.step_x[j]; ++across) {
+      // A tap that stands for its twin carries the twin's weight too.
+      const int k = 2 * down + across;
+      Accumulator<T> weight = block.weight[k][j];
+      if (!block.step_x[j]) weight += block.weight[k + 1][j];
+      if (!block.step_y[j]) weight += block.weight[k + 2][j] + (block.step_x[j] ? 0 : block.weight[k + 3][j]);
+      additions.to[count] = (y - job.first) * job.row_stride + (block.x[j] + across) * job.column_stride;
+      additions.weight[count] = weight;
+      additions.from[count++] = j;
     }
   }
-  additions.count = n;
+  return count;
 }
 
-template <typename T>
-void add_channels_last(const ScatterJob<T>& job, const T* gradient,
-                       const Additions<Accumulator<T>>& additions) {
-  const int64_t step = job.gradient_strides.channel;
-  for (int n = 0; n < additions.count; ++n) {
-    const T* __restrict from = gradient + additions.from[n] * job.gradient_strides.column;
-    Accumulator<T>* __restrict to = job.target + additions.to[n];
-    const Accumulator<T> weight = additions.weight[n];
-    if (step == 1) {
-      for (int64_t k = 0; k < job.sizes.channels; ++k) to[k] += weight * widen(from[k]);
-    } else {
-      for (int64_t k = 0; k < job.sizes.channels; ++k) to[k] += weight * widen(from[k * step]);
+// One pixel's four taps, none of which is another's twin or outside the job's rows.
+template <int kChannels, typename T>
+inline __attribute__((always_inline)) void add_pixel(const T* from, int64_t step, Accumulator<T>* first,
+                                                     int64_t right, int64_t below,
+                                                     const Accumulator<T> (&weight)[4],
+                                                     int64_t num_channels) {
+  const int64_t channels = kChannels > 0 ? kChannels : num_channels;
+  Accumulator<T>*a = first, *b = first + right, *c = first + below, *d = first + below + right;
+#pragma GCC ivdep
+  for (int64_t k = 0; k < channels; ++k) {
+    const Accumulator<T> value = widen(from[k * step]);
+    a[k] += weight[0] * value;
+    b[k] += weight[1] * value;
+    c[k] += weight[2] * value;
+    d[k] += weight[3] * value;
+  }
+}
+
+template <int kChannels, typename T>
+void add_channels_last(const ScatterJob<T>& job, const T* gradient, const Block<Accumulator<T>>& block,
+                       int count) {
+  const int64_t step = job.gradient_strides.channel,
+                channels = kChannels > 0 ? kChannels : job.sizes.channels;
+  for (int j = 0; j < count; ++j) {
+    if (!block.any[j]) continue;
+    const T* from = gradient + j * job.gradient_strides.column;
+    if (block.step_x[j] & block.step_y[j] & (block.y[j] >= job.first) & (block.y[j] + 1 < job.last)) {
+      Accumulator<T>* first =
+          job.target + (block.y[j] - job.first) * job.row_stride + block.x[j] * job.column_stride;
+      const Accumulator<T> weight[4] = {block.weight[0][j], block.weight[1][j], block.weight[2][j],
+                                        block.weight[3][j]};
+      if (step == 1) {
+        add_pixel<kChannels>(from, 1, first, job.column_stride, job.row_stride, weight, channels);
+      } else {
+        add_pixel<kChannels>(from, step, first, job.column_stride, job.row_stride, weight, channels);
+      }
+      continue;
+    }
+    Additions<Accumulator<T>> additions;
+    additions.count = find_additions(job, block, j, 0, additions);
+    for (int n = 0; n < additions.count; ++n) {
+      Accumulator<T>* to = job.target + additions.to[n];
+      for (int64_t k = 0; k < channels; ++k) to[k] += additions.weight[n] * widen(from[k * step]);
     }
   }
 }
@@ -73,10 +100,31 @@ void add_planar(const ScatterJob<T>& job, const T* gradient, const Additions<Acc
 }
 
 template <typename T>
+void scatter_block(const ScatterJob<T>& job, const T* gradient, const Block<Accumulator<T>>& block,
+                   int count) {
+  if (job.channel_stride != 1 || job.sizes.channels == 1) {
+    Additions<Accumulator<T>> additions;
+    int found = 0;
+    for (int j = 0; j < count; ++j) {
+      if (block.any[j]) found = find_additions(job, block, j, found, additions);
+    }
+    additions.count = found;
+    return add_planar(job, gradient, additions);
+  }
+  switch (job.sizes.channels) {
+    case 3:
+      return add_channels_last<3>(job, gradient, block, count);
+    case 4:
+      return add_channels_last<4>(job, gradient, block, count);
+    default:
+      return add_channels_last<0>(job, gradient, block, count);
+  }
+}
+
+template <typename T>
 void scatter_all(const ScatterJob<T>& job) {
   const Sizes& sizes = job.sizes;
   Block<Accumulator<T>> block;
-  Additions<Accumulator<T>> additions;
   for (int64_t i = 0; i < sizes.height; ++i) {
     const Row row{job.image, job.source, i};
     const T* gradient = job.gradient + offset_of(job.gradient_strides, row);
@@ -90,9 +138,7 @@ void scatter_all(const ScatterJob<T>& job) {
         highest = high > highest ? high : highest;
       }
       if (highest < job.first || lowest >= job.last) continue;
-      find_additions(job, block, count, additions);
-      const T* from = gradient + begin * job.gradient_strides.column;
-      job.channel_stride == 1 ? add_channels_last(job, from, additions) : add_planar(job, from, additions);
+      scatter_block(job, gradient + begin * job.gradient_strides.column, block, count);
     }
   }
 }
@@ -139,6 +185,18 @@ void dot_channels_last(const T* gradient, int64_t step, const T* const (&tap)[4]
                        Accumulator<T> (&dot)[4]) {
   using A = Accumulator<T>;
   constexpr int kLanes = 16;
+  if (channels < kLanes) {
+    A a = 0, b = 0, c = 0, d = 0;
+    for (int64_t k = 0; k < channels; ++k) {
+      const A value = widen(gradient[k * step]);
+      a += value * widen(tap[0][k]);
+      b += value * widen(tap[1][k]);
+      c += value * widen(tap[2][k]);
+      d += value * widen(tap[3][k]);
+    }
+    dot[0] = a, dot[1] = b, dot[2] = c, dot[3] = d;
+    return;
+  }
   alignas(64) A sum[4][kLanes] = {};
   int64_t k = 0;
   if (step == 1) {

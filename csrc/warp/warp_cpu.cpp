@@ -64,7 +64,7 @@ template <typename T>
 void scatter_bands(const Sizes& sizes, const FlowView& flow, const Tensor& gradient, Tensor& out) {
   using A = Accumulator<T>;
   const int64_t images = sizes.batch * sizes.sources;
-  const int64_t wanted = (2 * torch::stable::get_num_threads() + images - 1) / std::max<int64_t>(images, 1);
+  const int64_t wanted = (torch::stable::get_num_threads() + images - 1) / std::max<int64_t>(images, 1);
   const int64_t band = std::max<int64_t>(8, (sizes.in_height + wanted - 1) / wanted);
   const int64_t bands = (sizes.in_height + band - 1) / band;
   const Strides strides = image_strides(out);

@@ -95,6 +95,12 @@ void warp_all(const ForwardJob<T>& job, int64_t begin, int64_t end) {
         case 4:
           warp_row_channels_last<4>(job, row);
           break;
+        case 8:
+          warp_row_channels_last<8>(job, row);
+          break;
+        case 16:
+          warp_row_channels_last<16>(job, row);
+          break;
         default:
           warp_row_channels_last<0>(job, row);
       }
