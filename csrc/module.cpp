@@ -1,4 +1,5 @@
-// The Python module: build information and nothing else. The ops register themselves with torch's dispatcher (ops.cpp).
+// The Python module: build information and nothing else. The ops register themselves with torch's dispatcher
+// (ops.cpp).
 #include <pybind11/pybind11.h>
 
 #include "common/simd.h"

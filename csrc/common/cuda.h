@@ -9,14 +9,17 @@
 
 namespace warpkit {
 
-// The function lives in libtorch_cuda, which a CPU-only torch lacks: it is looked up in the loaded library, not linked.
+// The function lives in libtorch_cuda, which a CPU-only torch lacks: it is looked up in the loaded library,
+// not linked.
 inline cudaStream_t current_stream(const torch::stable::Tensor& tensor) {
   using GetStream = AOTITorchError (*)(int32_t, void**);
   static const GetStream get_stream = [] {
     void* library = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_NOLOAD);
-    STD_TORCH_CHECK(library != nullptr, "warpkit: a CUDA tensor came, but this PyTorch has no CUDA library loaded");
+    STD_TORCH_CHECK(library != nullptr,
+                    "warpkit: a CUDA tensor came, but this PyTorch has no CUDA library loaded");
     void* symbol = dlsym(library, "aoti_torch_get_current_cuda_stream");
-    STD_TORCH_CHECK(symbol != nullptr, "warpkit: this PyTorch does not export its current CUDA stream; 2.11 or newer does");
+    STD_TORCH_CHECK(symbol != nullptr,
+                    "warpkit: this PyTorch does not export its current CUDA stream; 2.11 or newer does");
     return reinterpret_cast<GetStream>(symbol);
   }();
   void* stream = nullptr;
