@@ -13,6 +13,8 @@ FADES = 0.04
 """Metres above the ground at which a sole's shadow has faded to a third."""
 SLOPE = 0.1
 """Height in the picture of a metre of depth on the ground: cameras look down a little."""
+SOLE = 0.015
+"""Metres from the sole's lowest point up to the middle of its shadow."""
 COARSE = 2
 """Pixels a side of the cells in which the shadow is worked out."""
 
@@ -30,7 +32,7 @@ def contact_shadow(feet: Tensor, scale: Tensor, pelvis: Tensor, size: tuple[int,
     ground = feet[:, 1].amin()
     behind = feet[:, 2].mean() - feet[:, 2]
     x = ((pelvis[0] + scale * feet[:, 0]) / COARSE).floor().long()
-    y = ((pelvis[1] - scale * (ground + SLOPE * behind)) / COARSE).floor().long()
+    y = ((pelvis[1] - scale * (ground + SOLE + SLOPE * behind)) / COARSE).floor().long()
     near = torch.exp((ground - feet[:, 1]) / FADES)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     cells = torch.zeros(height * width, device=feet.device)

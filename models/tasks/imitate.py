@@ -67,6 +67,7 @@ class Imitation:
         self.renderer = GeometricRenderer(on_device(model, device), appearance.to(device))
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
+        self._offsets = appearance.offsets.to(device)
         feet = [number for number, part in enumerate(PARTS) if part.endswith("foot")]
         of_feet = torch.isin(model.parts, torch.tensor(feet, device=model.parts.device))
         self._feet = model.faces[of_feet].long().unique() if shadow else None
@@ -87,7 +88,7 @@ class Imitation:
         if self._feet is None:
             return self._plate
         body = self._framed[index]
-        feet = self.renderer.model(body.pose, body.shape, vertices=self._feet)[0]
+        feet = self.renderer.model(body.pose, body.shape, offsets=self._offsets, vertices=self._feet)[0]
         size = (self.framing.size, self.framing.size)
         dark = contact_shadow(feet, body.camera.scale[0], body.camera.offset[0], size)
         return (self._plate + 1) * (1 - dark) - 1
