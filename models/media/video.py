@@ -79,7 +79,8 @@ class VideoReader:
     def _shown(frame: "av.VideoFrame", stream: "av.VideoStream") -> np.ndarray:
         """uint8 `[H, W, 3]`: square pixels, upright."""
         width = max(1, round(frame.width * (stream.sample_aspect_ratio or 1)))
-        image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+        upright = frame.reformat(width, frame.height, "rgb24", src_colorspace=_matrix(frame), dst_color_range="JPEG")
+        image = upright.to_ndarray()
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -96,6 +97,16 @@ class VideoReader:
 
     def __exit__(self, *_: object) -> None:
         """Nothing stays open between iterations."""
+
+
+def _matrix(frame: "av.VideoFrame") -> Colorspace:
+    """The matrix of a frame's colours; where it is not said, that of its height, as players do."""
+    if int(frame.colorspace) in (5, 6):  # two names for one matrix
+        return Colorspace.ITU601
+    try:
+        return Colorspace(int(frame.colorspace))
+    except ValueError:
+        return Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
 
 
 def check_video_output(path: str | Path, *, overwrite: bool = False) -> Path:
