@@ -23,7 +23,7 @@ def test_the_ops_need_torch_and_numpy_alone() -> None:
     assert sorted(map(name_of, PROJECT["dependencies"])) == ["numpy", "torch"]
     script = (
         "import sys, warpkit\n"
-        "heavy = {'PIL', 'av', 'scipy', 'einops', 'typer', 'rich', 'ai_edge_litert', 'smplx', 'openpeople'}\n"
+        "heavy = {'PIL', 'av', 'scipy', 'typer', 'rich', 'ai_edge_litert', 'smplx', 'openpeople'}\n"
         "print(*heavy & {name.split('.')[0] for name in sys.modules})\n"
         "print(*(name for name in sys.modules if name.startswith('warpkit.models')))"
     )

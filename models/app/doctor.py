@@ -11,7 +11,7 @@ import torch
 import warpkit
 
 EXTRAS = {
-    "person": {"ai-edge-litert": "ai_edge_litert", "av": "av", "einops": "einops", "pillow": "PIL", "rich": "rich",
+    "person": {"ai-edge-litert": "ai_edge_litert", "av": "av", "pillow": "PIL", "rich": "rich",
                "scipy": "scipy", "typer": "typer"},
     "demo": {"openpeople": "openpeople"},
     "smpl": {"smplx": "smplx"},
