@@ -68,3 +68,18 @@ def test_flows_equal_cpu(components: int, visibility: Any) -> None:
     same = cuda.visible.cpu() == cpu.visible
     assert same.float().mean() > 0.999  # a depth may lie on the tolerance
     torch.testing.assert_close(cuda.grid.cpu()[same], cpu.grid[same], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["masked", "bilinear"])
+@pytest.mark.parametrize("size", [(17, 50), (80, 20)])
+@pytest.mark.parametrize("grid_dtype", [torch.float32, torch.float64])
+def test_resize_flow_equals_cpu(mode: str, size: tuple[int, int], grid_dtype: Any) -> None:
+    _, _, visible = scene(1, False, torch.float32, grid_dtype)
+    grid = torch.randn(*visible.shape, 2, generator=torch.Generator().manual_seed(1), dtype=grid_dtype)
+    expected = OPS.resize_flow(grid, visible, *size, mode)
+    out = OPS.resize_flow(grid.cuda(), visible.cuda(), *size, mode)
+    assert torch.equal(out[1].cpu(), expected[1])
+    torch.testing.assert_close(out[0].cpu(), expected[0])
+    arguments = (expected[0], visible, *visible.shape[2:], mode)
+    back = OPS.resize_flow_backward(*(part.cuda() if isinstance(part, Tensor) else part for part in arguments))
+    torch.testing.assert_close(back.cpu(), OPS.resize_flow_backward(*arguments))
