@@ -22,6 +22,8 @@ MARGIN = 0.15
 """How much more like its own part than like the other a pixel must be to be wholly believed."""
 SHADE = (0.4, 1.4)
 """How much darker or brighter a part may be than its typical colour."""
+LEAST_SEEN = 30
+"""Pixels of a part that make its colour known."""
 COARSE = 4
 """Pixels a side of the blocks in which other parts are looked for."""
 
@@ -69,6 +71,17 @@ def unlike(image: Tensor, colour: Tensor, dim: int) -> Tensor:
     return (image - shade.clamp(*SHADE) * colour).norm(dim=dim)
 
 
+def typical_colours(view: View, sight: Sight, model: BodyModel) -> Tensor:
+    """[P, 3] the median colour of each part as the view shows it; NaN where it shows hardly any of it."""
+    part = parts_seen(sight, model)
+    colours = torch.full((len(PARTS), 3), torch.nan, device=part.device)
+    for number in range(len(PARTS)):
+        mine = part == number
+        if mine.sum() > LEAST_SEEN:
+            colours[number] = view.image[:, mine].median(1).values
+    return colours
+
+
 def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
     """[P, R, R] bool: pixels of the body that lie close to each part which is neither theirs nor joined to theirs."""
     part = parts_seen(sight, model)
@@ -97,10 +110,7 @@ def colour_trust(
     trust = torch.ones(len(views), *views[0].alpha.shape, device=colours.device)
     for number, (view, sight, doubt) in enumerate(zip(views, sights, doubts, strict=True)):
         part = parts_seen(sight, model)
-        typical = torch.zeros(len(PARTS), 3, device=colours.device)
-        for which in range(len(PARTS)):
-            if (part == which).any():
-                typical[which] = view.image[:, part == which].median(1).values
+        typical = typical_colours(view, sight, model).nan_to_num(nan=9.0)  # unlike anything
         to_parts = unlike(view.image[None], typical[:, :, None, None], 1)  # [P, R, R]
         to_other = torch.where(doubt, to_parts, torch.inf).amin(0)
         here = interpolate(suggested, model.faces, sight.fragments)[0].permute(2, 0, 1)
