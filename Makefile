@@ -30,7 +30,7 @@ help:
 	@echo "make test    run the tests                (ARGS='-k warp' passes options to pytest)"
 	@echo "make lint    ruff, clang-format, mypy"
 	@echo "make format  let ruff and clang-format rewrite what they can"
-	@echo "make bench   measure the kernels          (ARGS='rasterize --quick' passes options on)"
+	@echo "make bench   measure the kernels and a frame of imitation (ARGS='rasterize --quick' passes options on)"
 	@echo "make clean   remove .venv, build folders and caches"
 
 setup: $(STAMP)
@@ -54,6 +54,7 @@ format: $(LINTERS)
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.imitation
 
 clean:
 	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis
