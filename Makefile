@@ -63,16 +63,19 @@ clean:
 .venv/bin/pip:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "warpkit needs Python 3.11 or newer, and found none; install it, or say where it is: make setup PYTHON=…" >&2; exit 1; fi
-	@if ! command -v c++ g++ clang++ >/dev/null; then \
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "warpkit needs Python 3.11 or newer; PYTHON=$(PYTHON) answers: $$($(PYTHON) --version 2>&1)" >&2; exit 1; fi
+	@if ! command -v $${CXX-} c++ g++ clang++ >/dev/null; then \
 		echo "warpkit needs a C++ compiler, and found none; on Debian and Ubuntu: apt install g++" >&2; exit 1; fi
 	@echo "== a virtual environment in .venv, with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV_FLAGS) .venv || { rm -rf .venv; \
 		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-# A torch that is there already stays, whatever its version: kernels build against it. Only where there is none the
-# tested one is fetched. Building without isolation lets CMake compile again only what changed.
+# A torch that is there already stays if it is new enough: kernels build against it. Otherwise the tested one is
+# fetched. Building without isolation lets CMake compile again only what changed.
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt Makefile $(shell find csrc) | .venv/bin/pip
-	@if $(BIN)/python -c 'import torch' 2>/dev/null; then grep -v '^torch==' constraints.txt >.venv/constraints.txt; \
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11))' 2>/dev/null; \
+	then grep -v '^torch==' constraints.txt >.venv/constraints.txt; \
 	else echo "== PyTorch"; cp constraints.txt .venv/constraints.txt; $(PIP) install -c .venv/constraints.txt torch; fi
 	@echo "== what warpkit is built with"
 	@requires=$$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])'); \
