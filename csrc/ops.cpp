@@ -10,11 +10,24 @@ STABLE_TORCH_LIBRARY(warpkit, m) {
   m.def(
       "barycentrics(Tensor vertices, Tensor faces, Tensor face_index, float near)"
       " -> (Tensor barycentric, Tensor depth)");
+  m.def(
+      "barycentrics_backward(Tensor barycentric_gradient, Tensor depth_gradient, Tensor vertices, Tensor "
+      "faces,"
+      " Tensor face_index, float near, bool deterministic) -> Tensor");
   m.def("visible_faces(Tensor face_index, int num_faces) -> Tensor");
   m.def("interpolate(Tensor attributes, Tensor faces, Tensor face_index, Tensor barycentric) -> Tensor");
   m.def(
+      "interpolate_backward(Tensor gradient, Tensor attributes, Tensor faces, Tensor face_index,"
+      " Tensor barycentric, bool attributes_wanted, bool barycentric_wanted, bool deterministic)"
+      " -> (Tensor attributes_gradient, Tensor barycentric_gradient)");
+  m.def(
       "compose_flow(Tensor source_vertices, Tensor faces, Tensor face_index, Tensor barycentric,"
       " Tensor? source_visible, Tensor? face_mask) -> (Tensor grid, Tensor visible)");
+  m.def(
+      "compose_flow_backward(Tensor gradient, Tensor source_vertices, Tensor faces, Tensor face_index,"
+      " Tensor barycentric, Tensor visible, bool vertices_wanted, bool barycentric_wanted, bool "
+      "deterministic)"
+      " -> (Tensor vertices_gradient, Tensor barycentric_gradient)");
   m.def(
       "mesh_flow(Tensor source_vertices, Tensor target_vertices, Tensor faces, int height, int width,"
       " int source_height, int source_width, str visibility, Tensor? face_mask)"
@@ -29,4 +42,18 @@ STABLE_TORCH_LIBRARY(warpkit, m) {
   m.def(
       "warp_backward(Tensor gradient, Tensor features, Tensor grid, Tensor? visible, bool features_wanted,"
       " bool grid_wanted, bool deterministic) -> (Tensor features_gradient, Tensor grid_gradient)");
+  m.def("warp_reduce(Tensor features, Tensor grid, Tensor? visible, Tensor? weights, bool mean) -> Tensor");
+  m.def(
+      "warp_reduce_backward(Tensor gradient, Tensor features, Tensor grid, Tensor? visible, Tensor? weights,"
+      " bool mean, bool features_wanted, bool grid_wanted, bool weights_wanted, bool deterministic)"
+      " -> (Tensor features_gradient, Tensor grid_gradient, Tensor weights_gradient)");
+  m.def(
+      "warp_attention(Tensor query, Tensor features, Tensor grid, Tensor? visible, Tensor? value, float "
+      "scale)"
+      " -> Tensor");
+  m.def(
+      "warp_attention_backward(Tensor gradient, Tensor query, Tensor features, Tensor grid, Tensor? visible,"
+      " Tensor? value, float scale, bool query_wanted, bool features_wanted, bool value_wanted,"
+      " bool grid_wanted, bool deterministic)"
+      " -> (Tensor query_gradient, Tensor features_gradient, Tensor value_gradient, Tensor grid_gradient)");
 }

@@ -1,0 +1,19 @@
+"""Every op in plain PyTorch, in any float dtype, slow and obvious: the definition that tests compare with.
+
+Arguments are those of the ops and are not checked. What autograd makes of a twin defines the gradient of its op.
+"""
+
+from warpkit.reference.flow import compose_flow, mesh_flow, resize_flow
+from warpkit.reference.rasterize import barycentrics, interpolate, rasterize, visible_faces
+from warpkit.reference.warp import warp
+
+__all__ = [
+    "barycentrics",
+    "compose_flow",
+    "interpolate",
+    "mesh_flow",
+    "rasterize",
+    "resize_flow",
+    "visible_faces",
+    "warp",
+]
