@@ -1,5 +1,6 @@
 """warpkit: moving pixels with meshes. Rasterization, flow and warping ops for PyTorch, on CPU and CUDA."""
 
+from warpkit import _vmap
 from warpkit._build import build_info
 from warpkit.flow import Flow, compose_flow
 from warpkit.interpolate import interpolate
@@ -21,3 +22,5 @@ __all__ = [
     "visible_faces",
     "warp",
 ]
+
+_vmap.register_rules()

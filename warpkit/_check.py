@@ -23,14 +23,12 @@ def describe(value: object) -> str:
 
 def check_tensor(name: str, value: object, shape: str, dtypes: Sequence[torch.dtype]) -> Tensor:
     """Check that ``value`` is a dense tensor with one of ``dtypes``; ``shape`` is for the message."""
+    if isinstance(value, Tensor) and value.dtype in dtypes and value.layout is torch.strided:
+        return value
     expected = f"a tensor {shape} of {' or '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)}"
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected {expected}, got {describe(value)}")
-    if value.layout != torch.strided:
+    if isinstance(value, Tensor) and value.layout is not torch.strided:
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
-    if value.dtype not in dtypes:
-        raise TypeError(f"{name}: expected {expected}, got {describe(value)}")
-    return value
+    raise TypeError(f"{name}: expected {expected}, got {describe(value)}")
 
 
 def check_shape(name: str, value: Tensor, shape: str, good: bool) -> None:
