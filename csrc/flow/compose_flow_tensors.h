@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "common/tensors.h"
 #include "flow/compose_flow.h"
 
 namespace warpkit::flow {
@@ -59,16 +60,16 @@ struct ComposeTensors {
         "compose_flow: expected all arguments on one device");
     check_face_flags("source_visible", source_visible_in, vertices_in, faces_in);
     check_face_flags("face_mask", face_mask_in, vertices_in, faces_in);
-    vertices = torch::stable::contiguous(vertices_in);
-    faces = torch::stable::contiguous(faces_in);
-    face_index = torch::stable::contiguous(face_index_in);
-    barycentric = torch::stable::contiguous(barycentric_in);
-    if (source_visible_in) source_visible = torch::stable::contiguous(*source_visible_in);
-    if (face_mask_in) face_mask = torch::stable::contiguous(*face_mask_in);
+    vertices = as_contiguous(vertices_in);
+    faces = as_contiguous(faces_in);
+    face_index = as_contiguous(face_index_in);
+    barycentric = as_contiguous(barycentric_in);
+    if (source_visible_in) source_visible = as_contiguous(*source_visible_in);
+    if (face_mask_in) face_mask = as_contiguous(*face_mask_in);
     const int64_t batch = vertices.size(0), sources = vertices.size(1);
     const int64_t height = face_index.size(1), width = face_index.size(2);
-    grid = torch::stable::new_empty(vertices, {batch, sources, height, width, 2});
-    visible = torch::stable::new_empty(vertices, {batch, sources, height, width}, ScalarType::Bool);
+    grid = make_tensor(vertices, {batch, sources, height, width, 2});
+    visible = make_tensor(vertices, {batch, sources, height, width}, ScalarType::Bool);
   }
 
   template <typename T>

@@ -130,12 +130,11 @@ void run(const MeshFlowTensors& tensors, cudaStream_t stream) {
                        : by_face ? raster::images_a_wave(count, source_view.height, source_view.width)
                                  : 0;
   const int64_t images = wave > 1 ? wave : 1;
-  Tensor keys = torch::stable::new_empty(tensors.target, {pixels}, ScalarType::Long);
-  Tensor source_keys = torch::stable::new_empty(tensors.target, {wave, source_pixels}, ScalarType::Long);
-  Tensor queue =
-      torch::stable::new_empty(tensors.target, {raster::queue_length(images, faces)}, ScalarType::Long);
-  Tensor slopes = torch::stable::new_empty(tensors.target, {by_pixel ? count : 0, faces}, ScalarType::Float);
-  Tensor shown = torch::stable::new_empty(tensors.target, {by_face ? count : 0, faces}, ScalarType::Bool);
+  Tensor keys = make_tensor(tensors.target, {pixels}, ScalarType::Long);
+  Tensor source_keys = make_tensor(tensors.target, {wave, source_pixels}, ScalarType::Long);
+  Tensor queue = make_tensor(tensors.target, {raster::queue_length(images, faces)}, ScalarType::Long);
+  Tensor slopes = make_tensor(tensors.target, {by_pixel ? count : 0, faces}, ScalarType::Float);
+  Tensor shown = make_tensor(tensors.target, {by_face ? count : 0, faces}, ScalarType::Bool);
   auto* key = static_cast<uint64_t*>(keys.mutable_data_ptr());
   auto* source_key = static_cast<uint64_t*>(source_keys.mutable_data_ptr());
   auto* places = static_cast<int64_t*>(queue.mutable_data_ptr());

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "common/tensors.h"
 #include "flow/compose_flow_tensors.h"
 #include "flow/mesh_flow.h"
 #include "rasterize/rasterize_tensors.h"
@@ -37,13 +38,13 @@ struct MeshFlowTensors {
     visibility = visibility_in == "pixel"  ? Visibility::pixel
                  : visibility_in == "face" ? Visibility::face
                                            : Visibility::all;
-    sources = torch::stable::contiguous(sources_in);
-    target = torch::stable::contiguous(target_in);
-    faces = torch::stable::contiguous(faces_in);
-    if (face_mask_in) face_mask = torch::stable::contiguous(*face_mask_in);
+    sources = as_contiguous(sources_in);
+    target = as_contiguous(target_in);
+    faces = as_contiguous(faces_in);
+    if (face_mask_in) face_mask = as_contiguous(*face_mask_in);
     const int64_t batch = sources.size(0), count = sources.size(1);
-    grid = torch::stable::new_empty(target, {batch, count, height, width, 2});
-    visible = torch::stable::new_empty(target, {batch, count, height, width}, ScalarType::Bool);
+    grid = make_tensor(target, {batch, count, height, width, 2});
+    visible = make_tensor(target, {batch, count, height, width}, ScalarType::Bool);
     face_index = raster::make_face_index(target, height, width);
   }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/tensors.h"
 #include "flow/resize_flow.h"
 
 namespace warpkit::flow {
@@ -40,7 +41,7 @@ inline void check_resize(const char* name, const Tensor& grid, const std::option
 
 inline std::optional<Tensor> contiguous(const std::optional<Tensor>& tensor) {
   if (!tensor) return std::nullopt;
-  return torch::stable::contiguous(*tensor);
+  return as_contiguous(*tensor);
 }
 
 inline const unsigned char* visible_data(const std::optional<Tensor>& visible) {
@@ -57,12 +58,12 @@ struct ResizeTensors {
                 const std::string& mode_in)
       : mode(find_mode(mode_in)) {
     check_resize("grid", grid_in, visible_in, grid_in.size(2), grid_in.size(3), height, width);
-    grid = torch::stable::contiguous(grid_in);
+    grid = as_contiguous(grid_in);
     visible = contiguous(visible_in);
     const int64_t batch = grid.size(0), sources = grid.size(1);
-    out = torch::stable::new_empty(grid, {batch, sources, height, width, 2});
+    out = make_tensor(grid, {batch, sources, height, width, 2});
     const bool wanted = visible && mode == ResizeMode::masked;
-    out_visible = torch::stable::new_empty(
+    out_visible = make_tensor(
         grid, wanted ? std::vector<int64_t>{batch, sources, height, width} : std::vector<int64_t>{0},
         ScalarType::Bool);
   }
@@ -94,12 +95,11 @@ struct ResizeBackwardTensors {
       : mode(find_mode(mode_in)) {
     check_resize("gradient", gradient_in, visible_in, in_height, in_width, gradient_in.size(2),
                  gradient_in.size(3));
-    gradient = torch::stable::contiguous(gradient_in);
+    gradient = as_contiguous(gradient_in);
     visible = contiguous(visible_in);
     const int64_t batch = gradient.size(0), sources = gradient.size(1);
-    inverse = torch::stable::new_empty(gradient, {batch, sources, gradient.size(2), gradient.size(3)},
-                                       ScalarType::Double);
-    out = torch::stable::new_empty(gradient, {batch, sources, in_height, in_width, 2});
+    inverse = make_tensor(gradient, {batch, sources, gradient.size(2), gradient.size(3)}, ScalarType::Double);
+    out = make_tensor(gradient, {batch, sources, in_height, in_width, 2});
   }
 
   template <typename T>

@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include "common/tensors.h"
 #include "interpolate/interpolate.h"
 
 namespace warpkit {
@@ -38,12 +39,12 @@ struct InterpolateTensors {
     STD_TORCH_CHECK(
         faces_in.device() == device && face_index_in.device() == device && barycentric_in.device() == device,
         "interpolate: expected all arguments on one device");
-    attributes = torch::stable::contiguous(attributes_in);
-    faces = torch::stable::contiguous(faces_in);
-    face_index = torch::stable::contiguous(face_index_in);
-    barycentric = torch::stable::contiguous(barycentric_in);
-    out = torch::stable::new_empty(
-        attributes, {face_index.size(0), face_index.size(1), face_index.size(2), attributes.size(dim - 1)});
+    attributes = as_contiguous(attributes_in);
+    faces = as_contiguous(faces_in);
+    face_index = as_contiguous(face_index_in);
+    barycentric = as_contiguous(barycentric_in);
+    out = make_tensor(attributes,
+                      {face_index.size(0), face_index.size(1), face_index.size(2), attributes.size(dim - 1)});
   }
 
   template <typename T>

@@ -158,7 +158,7 @@ template void rasterize_tiles<double>(const Mesh<double>&, const View&, TileShad
 namespace {
 
 Tensor fresh(const Tensor& like, const std::vector<int64_t>& shape) {
-  Tensor out = torch::stable::new_empty(like, shape);
+  Tensor out = make_tensor(like, shape);
   advise_huge_pages(out.const_data_ptr(), out.numel() * (like.scalar_type() == ScalarType::Double ? 8 : 4));
   return out;
 }
@@ -170,7 +170,7 @@ Fragments rasterize(const Tensor& vertices_in, const Tensor& faces_in, int64_t h
                     int64_t cull, double near) {
   check_mesh(vertices_in, faces_in);
   check_size(height, width);
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
+  const Tensor vertices = as_contiguous(vertices_in), faces = as_contiguous(faces_in);
   const int64_t batch = vertices.size(0);
   Tensor barycentric = fresh(vertices, {batch, height, width, 3});
   Tensor depth = fresh(vertices, {batch, height, width});
@@ -231,8 +231,8 @@ Values barycentrics(const Tensor& vertices_in, const Tensor& faces_in, const Ten
   STD_TORCH_CHECK(face_index_in.size(0) == vertices_in.size(0),
                   "face_index: expected the batch size of vertices");
   check_size(face_index_in.size(1), face_index_in.size(2));
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
-  const Tensor face_index = torch::stable::contiguous(face_index_in);
+  const Tensor vertices = as_contiguous(vertices_in), faces = as_contiguous(faces_in);
+  const Tensor face_index = as_contiguous(face_index_in);
   const int64_t batch = vertices.size(0), height = face_index.size(1), width = face_index.size(2);
   Tensor barycentric = fresh(vertices, {batch, height, width, 3});
   Tensor depth = fresh(vertices, {batch, height, width});
@@ -261,7 +261,7 @@ Values barycentrics(const Tensor& vertices_in, const Tensor& faces_in, const Ten
 Tensor visible_faces(const Tensor& face_index_in, int64_t num_faces) {
   check_face_index(face_index_in, face_index_in);
   STD_TORCH_CHECK(num_faces >= 0, "num_faces: expected at least 0, got ", num_faces);
-  const Tensor face_index = torch::stable::contiguous(face_index_in);
+  const Tensor face_index = as_contiguous(face_index_in);
   const int64_t batch = face_index.size(0), pixels = face_index.size(1) * face_index.size(2);
   Tensor visible = torch::stable::new_zeros(face_index, {batch, num_faces}, ScalarType::Bool);
   const auto* ids = static_cast<const int32_t*>(face_index.const_data_ptr());

@@ -237,8 +237,8 @@ void rasterize_into(const Mesh<T>& mesh, const View& view, const Destination<T>&
   if (mesh.batch == 0) return;
   const cudaStream_t stream = current_stream(like);
   const int64_t wave = images_a_wave(mesh.batch, view.height, view.width);
-  Tensor keys = torch::stable::new_empty(like, {wave, view.height, view.width}, ScalarType::Long);
-  Tensor queue = torch::stable::new_empty(like, {queue_length(wave, mesh.num_faces)}, ScalarType::Long);
+  Tensor keys = make_tensor(like, {wave, view.height, view.width}, ScalarType::Long);
+  Tensor queue = make_tensor(like, {queue_length(wave, mesh.num_faces)}, ScalarType::Long);
   auto* key = static_cast<uint64_t*>(keys.mutable_data_ptr());
   for (int64_t first = 0; first < mesh.batch; first += wave) {
     const int64_t images = first + wave < mesh.batch ? wave : mesh.batch - first;
@@ -257,10 +257,10 @@ std::tuple<Tensor, Tensor, Tensor> rasterize(const Tensor& vertices_in, const Te
   check_mesh(vertices_in, faces_in);
   check_size(height, width);
   const torch::stable::accelerator::DeviceGuard guard(vertices_in.get_device_index());
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
+  const Tensor vertices = as_contiguous(vertices_in), faces = as_contiguous(faces_in);
   const int64_t batch = vertices.size(0);
-  Tensor barycentric = torch::stable::new_empty(vertices, {batch, height, width, 3});
-  Tensor depth = torch::stable::new_empty(vertices, {batch, height, width});
+  Tensor barycentric = make_tensor(vertices, {batch, height, width, 3});
+  Tensor depth = make_tensor(vertices, {batch, height, width});
   Tensor face_index = make_face_index(vertices, height, width);
   const View view = {height, width, cull, near};
   auto* ids = static_cast<int32_t*>(face_index.mutable_data_ptr());
@@ -296,11 +296,11 @@ std::tuple<Tensor, Tensor> barycentrics(const Tensor& vertices_in, const Tensor&
                   "face_index: expected the batch size of vertices");
   check_size(face_index_in.size(1), face_index_in.size(2));
   const torch::stable::accelerator::DeviceGuard guard(vertices_in.get_device_index());
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
-  const Tensor face_index = torch::stable::contiguous(face_index_in);
+  const Tensor vertices = as_contiguous(vertices_in), faces = as_contiguous(faces_in);
+  const Tensor face_index = as_contiguous(face_index_in);
   const int64_t batch = vertices.size(0), height = face_index.size(1), width = face_index.size(2);
-  Tensor barycentric = torch::stable::new_empty(vertices, {batch, height, width, 3});
-  Tensor depth = torch::stable::new_empty(vertices, {batch, height, width});
+  Tensor barycentric = make_tensor(vertices, {batch, height, width, 3});
+  Tensor depth = make_tensor(vertices, {batch, height, width});
   const auto* known = static_cast<const int32_t*>(face_index.const_data_ptr());
   const View view = {height, width, 0, near};
   const cudaStream_t stream = current_stream(vertices);
@@ -318,7 +318,7 @@ Tensor visible_faces(const Tensor& face_index_in, int64_t num_faces) {
   check_face_index(face_index_in, face_index_in);
   STD_TORCH_CHECK(num_faces >= 0, "num_faces: expected at least 0, got ", num_faces);
   const torch::stable::accelerator::DeviceGuard guard(face_index_in.get_device_index());
-  const Tensor face_index = torch::stable::contiguous(face_index_in);
+  const Tensor face_index = as_contiguous(face_index_in);
   const int64_t pixels = face_index.size(1) * face_index.size(2), total = face_index.size(0) * pixels;
   Tensor visible = torch::stable::new_zeros(face_index, {face_index.size(0), num_faces}, ScalarType::Bool);
   if (total > 0 && num_faces > 0) {

@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include "common/tensors.h"
 #include "rasterize/rasterize.h"
 
 namespace warpkit::raster {
@@ -42,7 +43,7 @@ Mesh<T> make_mesh(const Tensor& vertices, const Tensor& faces) {
 }
 
 inline Tensor make_face_index(const Tensor& vertices, int64_t height, int64_t width) {
-  return torch::stable::new_empty(vertices, {vertices.size(0), height, width}, ScalarType::Int);
+  return make_tensor(vertices, {vertices.size(0), height, width}, ScalarType::Int);
 }
 
 inline void check_face_index(const Tensor& face_index, const Tensor& like) {

@@ -329,8 +329,8 @@ void gather(const BackwardJob<T>& job, const Tensor& like, T* out, const Strides
             cudaStream_t stream) {
   const Sizes& sizes = job.sizes;
   const int64_t total = count_pixels(sizes), cells = sizes.batch * sizes.sources * cells_of_image(sizes);
-  Tensor keys = torch::stable::new_empty(like, {total}, ScalarType::Long);
-  Tensor starts = torch::stable::new_empty(like, {cells + 1}, ScalarType::Long);
+  Tensor keys = make_tensor(like, {total}, ScalarType::Long);
+  Tensor starts = make_tensor(like, {cells + 1}, ScalarType::Long);
   if (total > 0) {
     number_cells<Accumulator<T>, G><<<blocks_for(total), kThreads, 0, stream>>>(
         sizes, job.flow, static_cast<int64_t*>(keys.mutable_data_ptr()));
@@ -383,8 +383,8 @@ std::tuple<Tensor, Tensor> backward_as(const Tensor& gradient, const Tensor& fea
   constexpr ScalarType kSums = std::is_same_v<A, double> ? ScalarType::Double : ScalarType::Float;
   const Sizes sizes = find_sizes(features, grid);
   const cudaStream_t stream = current_stream(features);
-  Tensor features_gradient = torch::stable::new_empty(features, {0}), sums = features_gradient;
-  Tensor grid_gradient = torch::stable::new_empty(grid, {0});
+  Tensor features_gradient = make_tensor(features, {0}), sums = features_gradient;
+  Tensor grid_gradient = make_tensor(grid, {0});
   BackwardJob<T> job = {sizes,
                         view_flow(grid, visible),
                         static_cast<const T*>(features.const_data_ptr()),
@@ -404,8 +404,7 @@ std::tuple<Tensor, Tensor> backward_as(const Tensor& gradient, const Tensor& fea
     job.sums_strides = image_strides(sums);
   }
   if (grid_wanted) {
-    grid_gradient =
-        torch::stable::new_empty(grid, {sizes.batch, sizes.sources, sizes.height, sizes.width, int64_t(2)});
+    grid_gradient = make_tensor(grid, {sizes.batch, sizes.sources, sizes.height, sizes.width, int64_t(2)});
     job.grid_gradient = grid_gradient.mutable_data_ptr();
   }
   const bool last = is_channels_last(features);

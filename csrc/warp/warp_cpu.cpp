@@ -116,9 +116,9 @@ std::tuple<Tensor, Tensor> warp_backward(const Tensor& gradient, const Tensor& f
   check_gradient(gradient, features, grid);
   const Sizes sizes = find_sizes(features, grid);
   const FlowView flow = view_flow(grid, visible);
-  Tensor features_gradient = features_wanted ? make_image(features, sizes.in_height, sizes.in_width)
-                                             : torch::stable::new_empty(features, {0});
-  Tensor grid_gradient = torch::stable::new_empty(
+  Tensor features_gradient =
+      features_wanted ? make_image(features, sizes.in_height, sizes.in_width) : make_tensor(features, {0});
+  Tensor grid_gradient = make_tensor(
       grid, grid_wanted ? std::vector<int64_t>{sizes.batch, sizes.sources, sizes.height, sizes.width, 2}
                         : std::vector<int64_t>{0});
   with_type(features, [&]<typename T>(T) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <optional>
 
+#include "common/tensors.h"
 #include "warp/warp.h"
 
 namespace warpkit::warping {
@@ -93,16 +94,14 @@ inline Tensor make_image(const Tensor& features, int64_t height, int64_t width,
   const bool has_sources = features.dim() == 5;
   const int64_t batch = features.size(0), channels = features.size(features.dim() - 3);
   if (!is_channels_last(features)) {
-    return has_sources
-               ? torch::stable::new_empty(features, {batch, features.size(1), channels, height, width}, dtype)
-               : torch::stable::new_empty(features, {batch, channels, height, width}, dtype);
+    return has_sources ? make_tensor(features, {batch, features.size(1), channels, height, width}, dtype)
+                       : make_tensor(features, {batch, channels, height, width}, dtype);
   }
   if (has_sources) {
-    const Tensor out =
-        torch::stable::new_empty(features, {batch, features.size(1), height, width, channels}, dtype);
+    const Tensor out = make_tensor(features, {batch, features.size(1), height, width, channels}, dtype);
     return torch::stable::transpose(torch::stable::transpose(out, 3, 4), 2, 3);
   }
-  const Tensor out = torch::stable::new_empty(features, {batch, height, width, channels}, dtype);
+  const Tensor out = make_tensor(features, {batch, height, width, channels}, dtype);
   return torch::stable::transpose(torch::stable::transpose(out, 2, 3), 1, 2);
 }
 
