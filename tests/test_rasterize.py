@@ -122,7 +122,7 @@ def test_permuting_faces_permutes_the_answer(seed: int, components: int) -> None
     corners = [f[i.long()].sort(-1).values for f, i in ((faces, plain.face_index), (faces, back))]
     tie = (corners[0] == corners[1]).all(-1)  # the same triangle drawn twice
     assert ((plain.face_index == back) | tie).all()
-    assert torch.allclose(plain.depth, permuted.depth)
+    torch.testing.assert_close(plain.depth, permuted.depth, rtol=1e-5, atol=1e-6)  # a tie differs by rounding
 
 
 def test_tie_goes_to_the_lower_index_and_negative_zero_is_zero() -> None:
