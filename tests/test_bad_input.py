@@ -1,0 +1,222 @@
+"""Whatever is wrong with an argument, the error names it; what is allowed to be odd gives the documented result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import warpkit
+from warpkit import Flow, Fragments, _check
+
+B, S, V, F, C, H, W = 2, 3, 10, 12, 4, 6, 7
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=GENERATOR)
+
+
+def flags(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=GENERATOR) < 0.7
+
+
+VERTICES, SOURCES, FACES = random(B, V, 3), random(B, S, V, 3), torch.randint(0, V, (F, 3), generator=GENERATOR)
+FRAGMENTS = warpkit.rasterize(VERTICES, FACES, (H, W))
+FACE_INDEX, BARYCENTRIC, DEPTH = FRAGMENTS
+GRID, VISIBLE = random(B, S, H, W, 2), flags(B, S, H, W)
+
+
+@dataclass(frozen=True)
+class Op:
+    """A call, its tensors by the names that errors use, and which of them have the batch first."""
+
+    call: Callable[..., Any]
+    tensors: dict[str, Tensor]
+    batched: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+OPS = {
+    "rasterize": Op(
+        lambda vertices, faces: warpkit.rasterize(vertices, faces, (H, W)),
+        {"vertices": VERTICES, "faces": FACES},
+        (),
+    ),
+    "barycentrics": Op(
+        warpkit.barycentrics,
+        {"vertices": VERTICES, "faces": FACES, "face_index": FACE_INDEX},
+        ("vertices", "face_index"),
+    ),
+    "visible_faces": Op(lambda face_index: warpkit.visible_faces(face_index, F), {"face_index": FACE_INDEX}, ()),
+    "interpolate": Op(
+        lambda attributes, faces, face_index, barycentric: warpkit.interpolate(
+            attributes, faces, Fragments(face_index, barycentric, DEPTH)
+        ),
+        {"attributes": random(B, V, 5), "faces": FACES, "face_index": FACE_INDEX, "barycentric": BARYCENTRIC},
+        ("attributes", "face_index", "barycentric"),
+    ),
+    "compose_flow": Op(
+        lambda source_vertices, faces, face_index, barycentric, source_visible, face_mask: warpkit.compose_flow(
+            source_vertices,
+            faces,
+            Fragments(face_index, barycentric, DEPTH),
+            source_visible=source_visible,
+            face_mask=face_mask,
+        ),
+        {
+            "source_vertices": SOURCES,
+            "faces": FACES,
+            "face_index": FACE_INDEX,
+            "barycentric": BARYCENTRIC,
+            "source_visible": flags(B, S, F),
+            "face_mask": flags(B, S, F),
+        },
+        ("source_vertices", "face_index", "barycentric", "source_visible", "face_mask"),
+        ("source_visible", "face_mask"),
+    ),
+    "mesh_flow": Op(
+        lambda source_vertices, target_vertices, faces, face_mask: warpkit.mesh_flow(
+            source_vertices, target_vertices, faces, (H, W), face_mask=face_mask
+        ),
+        {
+            "source_vertices": SOURCES,
+            "target_vertices": VERTICES,
+            "faces": FACES,
+            "face_mask": flags(B, S, F),
+        },
+        ("source_vertices", "target_vertices", "face_mask"),
+        ("face_mask",),
+    ),
+    "resize_flow": Op(
+        lambda grid, visible: warpkit.resize_flow(Flow(grid, visible), (3, 4)),
+        {"grid": GRID, "visible": VISIBLE},
+        ("grid", "visible"),
+        ("visible",),
+    ),
+    "warp": Op(
+        lambda features, grid, visible: warpkit.warp(features, Flow(grid, visible)),
+        {"features": random(B, S, C, 5, 8), "grid": GRID, "visible": VISIBLE},
+        ("features", "grid", "visible"),
+        ("visible",),
+    ),
+}
+
+
+GEOMETRY = ("vertices", "source_vertices", "target_vertices", "grid")
+
+
+def cases(wanted: Callable[[Op, str], bool] = lambda op, argument: True) -> list[Any]:
+    return [
+        pytest.param(op, argument, id=f"{name}-{argument}")
+        for name, op in OPS.items()
+        for argument in op.tensors
+        if wanted(op, argument)
+    ]
+
+
+def refused(op: Op, argument: str, value: Any, *errors: type[Exception]) -> str:
+    with pytest.raises(errors) as caught:
+        op.call(**{**op.tensors, argument: value})
+    return str(caught.value)
+
+
+def names_it(message: str, argument: str) -> bool:
+    return message.split(":")[0].split(".")[-1].split("'s ")[0] == argument
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_the_table_itself_is_accepted(op: Op) -> None:
+    op.call(**op.tensors)
+
+
+@pytest.mark.parametrize(("op", "argument"), cases(lambda op, argument: argument not in op.optional))
+@pytest.mark.parametrize("value", [None, 3.0, [[1.0]]], ids=["none", "number", "list"])
+def test_no_tensor(op: Op, argument: str, value: Any) -> None:
+    assert names_it(refused(op, argument, value, TypeError), argument)
+
+
+@pytest.mark.parametrize(("op", "argument"), cases())
+@pytest.mark.parametrize("more", [True, False], ids=["higher", "lower"])
+def test_wrong_rank(op: Op, argument: str, more: bool) -> None:
+    tensor = op.tensors[argument]
+    message = refused(op, argument, tensor[None] if more else tensor[0, 0], ValueError)
+    assert names_it(message, argument)
+    assert "expected shape" in message
+
+
+@pytest.mark.parametrize(("op", "argument"), cases())
+def test_wrong_dtype(op: Op, argument: str) -> None:
+    wrong = op.tensors[argument].to(torch.int8)
+    message = refused(op, argument, wrong, TypeError)
+    assert names_it(message, argument)
+    assert "int8" in message
+
+
+@pytest.mark.parametrize(("op", "argument"), cases(lambda op, argument: argument in GEOMETRY))
+def test_half_precision_geometry_is_refused(op: Op, argument: str) -> None:
+    assert names_it(refused(op, argument, op.tensors[argument].half(), TypeError), argument)
+
+
+@pytest.mark.parametrize(("op", "argument"), cases(lambda op, argument: argument in op.batched))
+def test_wrong_batch(op: Op, argument: str) -> None:
+    message = refused(op, argument, torch.cat([op.tensors[argument]] * 2), ValueError)
+    assert any(name in message for name in op.batched)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if "grid" in op.tensors or "source_vertices" in op.tensors])
+def test_wrong_number_of_sources(op: Op) -> None:
+    for argument in op.tensors:
+        if op.tensors[argument].dim() >= 3 and op.tensors[argument].shape[1] == S and len(op.tensors) > 1:
+            message = refused(op, argument, op.tensors[argument][:, :1], ValueError)
+            assert any(name in message for name in op.tensors)
+
+
+@pytest.mark.parametrize(("op", "argument"), cases(lambda op, argument: len(op.tensors) > 1))
+def test_devices_mixed(op: Op, argument: str) -> None:
+    message = refused(op, argument, op.tensors[argument].to("meta"), ValueError)
+    assert "expected on" in message
+    assert "meta" in message
+
+
+@pytest.mark.parametrize(("op", "argument"), cases())
+def test_sparse_tensors_are_refused(op: Op, argument: str) -> None:
+    message = refused(op, argument, op.tensors[argument].to_sparse(), TypeError)
+    assert names_it(message, argument)
+
+
+def test_out_of_range_faces_count_as_none() -> None:
+    faces = FACES.clone()
+    faces[0, 1], faces[1, 2], faces[2, 0] = V, -1, 2**40
+    fragments = warpkit.rasterize(VERTICES, faces, (H, W))
+    assert not torch.isin(fragments.face_index, torch.tensor([0, 1, 2])).any()
+    known = torch.full((B, H, W), 1, dtype=torch.int32)
+    assert (warpkit.barycentrics(VERTICES, faces, known)[0] == 0).all()
+    assert (warpkit.interpolate(random(B, V, 2), faces, Fragments(known, BARYCENTRIC, DEPTH)) == 0).all()
+    flow = warpkit.compose_flow(SOURCES, faces, Fragments(known, BARYCENTRIC, DEPTH))
+    assert (flow.grid == -2).all()
+    assert flow.visible is not None
+    assert not flow.visible.any()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf, 1e30, 2e6])
+def test_flow_that_is_not_finite_or_far_away_reads_zero(bad: float) -> None:
+    grid = torch.full((B, S, H, W, 2), bad)
+    features = random(B, S, C, 5, 8).requires_grad_()
+    out = warpkit.warp(features, Flow(grid.requires_grad_()))
+    assert (out == 0).all()
+    out.sum().backward()
+    assert (features.grad == 0).all()
+    assert (grid.grad == 0).all()
+
+
+def test_cuda_tensor_without_cuda_kernels_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnCuda:
+        device = torch.device("cuda", 0)
+        is_cuda = True
+
+    monkeypatch.setattr(_check, "WITH_CUDA", False)
+    with pytest.raises(RuntimeError, match=r"vertices is on cuda:0, but .* no CUDA kernels.* reinstall"):
+        _check.check_device(vertices=OnCuda())  # type: ignore[arg-type]
