@@ -246,6 +246,18 @@ def test_answers_do_not_depend_on_threads() -> None:
     assert digest(1) == digest(3)
 
 
+@pytest.mark.parametrize("channels", [40, 64, 80])
+def test_big_outputs_equal_those_made_in_pieces(channels: int) -> None:
+    side = 200  # more than 8 MB: the rows are then written past the caches
+    features = random_features(1, channels, 30, 30, last=True)
+    flow = random_flow(1, 1, side, side)
+    assert flow.visible is not None
+    whole = warpkit.warp(features, flow)
+    for row in range(0, side, 20):
+        piece = Flow(flow.grid[:, :, row : row + 20], flow.visible[:, :, row : row + 20])
+        assert torch.equal(warpkit.warp(features, piece), whole[:, :, row : row + 20])
+
+
 @pytest.mark.parametrize("level", warpkit.build_info()["simd_levels"])
 def test_each_simd_level_gives_the_same_bits(level: str) -> None:
     code = f"import runpy; print(runpy.run_path({__file__!r})['digest']())"

@@ -30,9 +30,12 @@ void with_type(const Tensor& features, const Run& run) {
   }
 }
 
-// Rows of a task: enough work to be worth one.
+// Rows of a task: neighbours, which read the same rows of the source, stay on one core as far as all have
+// work.
 int64_t strip_rows(const Sizes& sizes) {
-  return std::max<int64_t>(1, (int64_t(1) << 15) / std::max<int64_t>(1, sizes.width * sizes.channels));
+  const int64_t rows = sizes.batch * sizes.sources * sizes.height;
+  const int64_t most = (int64_t(1) << 18) / std::max<int64_t>(1, sizes.width * sizes.channels);
+  return std::max<int64_t>(1, std::min(most, rows / (4 * torch::stable::get_num_threads())));
 }
 
 Tensor warp(const Tensor& features, const Tensor& grid, const std::optional<Tensor>& visible) {
