@@ -268,13 +268,6 @@ def test_index_out_of_range_draws_nothing(bad: int) -> None:
     assert torch.equal(face_index, torch.where(expected.face_index >= 0, expected.face_index + 1, -1))
 
 
-def test_face_before_the_near_plane_draws_nothing() -> None:
-    vertices = torch.tensor([[[-1.0, -1, 1, 1], [3, -1, 1, 1], [-1, 3, 1, 0.05]]])
-    faces = torch.tensor([[0, 1, 2]])
-    assert (warpkit.rasterize(vertices, faces, (8, 8), near=0.1).face_index == -1).all()
-    assert (warpkit.rasterize(vertices, faces, (8, 8), near=0.01).face_index == 0).any()
-
-
 def test_face_that_snaps_to_no_area_draws_nothing() -> None:
     tiny = torch.tensor([[[0.0, 0.0, 1.0], [1e-6, 0.0, 1.0], [0.0, 1e-6, 1.0]]])
     assert (warpkit.rasterize(tiny, torch.tensor([[0, 1, 2]]), (9, 9)).face_index == -1).all()

@@ -36,6 +36,24 @@ def test_cuda_equals_cpu(spread, components, dtype, size, cull) -> None:  # type
     assert torch.equal(again[1], cuda.depth)
 
 
+@pytest.mark.parametrize("cull", [None, "back"])
+@pytest.mark.parametrize("size", [(77, 301), (1024, 1024)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("near", [1e-9, 1e-4, 0.3])
+def test_cuda_equals_cpu_where_the_near_plane_cuts(near, dtype, size, cull) -> None:  # type: ignore[no-untyped-def]
+    generator = torch.Generator().manual_seed(0)
+    vertices = torch.randn(3, 500, 4, generator=generator).to(dtype)
+    faces = torch.randint(-1, 500, (2000, 3), generator=generator)
+    cpu = warpkit.rasterize(vertices, faces, size, cull=cull, near=near)
+    cuda = warpkit.rasterize(vertices.cuda(), faces.cuda(), size, cull=cull, near=near)
+    assert torch.equal(cuda.face_index.cpu(), cpu.face_index)
+    torch.testing.assert_close(cuda.barycentric.cpu(), cpu.barycentric, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(cuda.depth.cpu(), cpu.depth, rtol=1e-5, atol=1e-5)
+    again = warpkit.barycentrics(vertices.cuda(), faces.cuda(), cuda.face_index, near=near)
+    assert torch.equal(again[0], cuda.barycentric)
+    assert torch.equal(again[1], cuda.depth)
+
+
 def test_companions_equal_the_cpu() -> None:
     vertices, faces = scene(1.0, 3, torch.float32)
     cpu = warpkit.rasterize(vertices, faces, (130, 170))

@@ -39,7 +39,7 @@ def rasterize(
         faces: ``[F, 3]`` int32 or int64 indices of vertices. A face with an index out of range draws nothing.
         size: (height, width) in pixels, both at least 1.
         cull: "back" or "front" leaves those faces out; front faces turn counter-clockwise as seen in the image.
-        near: a face of a ``[B, V, 4]`` mesh with any w < near draws nothing.
+        near: faces of a ``[B, V, 4]`` mesh are clipped to w >= near: what lies behind draws nothing.
 
     Returns:
         Fragments. Coverage is decided on vertices snapped to 1/256 pixel with the top-left rule, barycentrics

@@ -37,16 +37,19 @@ struct Surface {
 };
 
 // How far a face's depth goes in one pixel right and one down, in a source of width x height; 1e-30 where the
-// face is seen from its edge or is not finite. Negative for a face that turns counter-clockwise.
+// face is seen from its edge or is not finite. Negative for a face that turns counter-clockwise; a corner
+// behind the camera (w < 0) is projected too, which turns the projection over but leaves its slope.
 template <typename T>
 WARPKIT_HD float depth_slope(const T* a, const T* b, const T* c, int64_t components, T width, T height) {
   const T* corner[3] = {a, b, c};
   T x[3], y[3], z[3];
+  bool turned_over = false;
   for (int k = 0; k < 3; ++k) {
     const T scale = components == 4 ? T(1) / corner[k][3] : T(1);
     x[k] = corner[k][0] * scale;
     y[k] = corner[k][1] * scale;
     z[k] = corner[k][2] * scale;
+    turned_over = turned_over != (scale < T(0));
   }
   const T bx = x[1] - x[0], by = y[1] - y[0], bz = z[1] - z[0], cx = x[2] - x[0], cy = y[2] - y[0],
           cz = z[2] - z[0];
@@ -54,7 +57,7 @@ WARPKIT_HD float depth_slope(const T* a, const T* b, const T* c, int64_t compone
   const T across = (bz * cy - cz * by) * inverse / width, down = (cz * bx - bz * cx) * inverse / height;
   const T slope = (across < T(0) ? -across : across) + (down < T(0) ? -down : down);
   const float size = slope > T(1e-30) && slope < T(1e30) ? static_cast<float>(slope) : 1e-30f;
-  return area < T(0) ? -size : size;
+  return (area < T(0)) != turned_over ? -size : size;
 }
 
 template <typename T>

@@ -7,9 +7,8 @@
 //
 // Coverage. Vertices are snapped to 1/256 pixel, rint((x + 1) * W * 128) in double, and edges are integer
 // functions with the top-left rule: a centre on a shared edge belongs to exactly one face. Exact up to 2^61
-// units (2^53 pixels); a face that reaches farther, has a NaN or infinite vertex, no snapped area, an index
-// out of range or (for [B,V,4]) any w < near draws nothing. Clipping to w >= near, when it comes, turns such
-// a face into corners before make_edge.
+// units (2^53 pixels); a face that reaches farther, has a NaN or infinite vertex, no snapped area or an index
+// out of range draws nothing. Faces of [B,V,4] are clipped to w >= near (near_clip.h).
 //
 // Order. The nearest depth wins, equal depth the lower index. What is compared is the float32 of DepthPlane,
 // from the unsnapped vertices; it differs from the depth that is returned by rounding alone.
@@ -47,10 +46,10 @@ struct View {
 constexpr int kTileRows = 32, kTileColumns = 64;
 constexpr int kTileStride = kTileColumns + 16;  // vectors may run past a row's end, by less than 16 lanes
 
-enum class FaceKind : int32_t { none, small, large };
+enum class FaceKind : int32_t { none, small, large, cut };
 
 // What the walk needs of a face; small faces carry their edges in int32, relative to pixel (i0, j0) of their
-// box.
+// box. A face that the near plane cuts is drawn in pieces.
 struct FaceRecord {
   FaceKind kind;
   Box box;

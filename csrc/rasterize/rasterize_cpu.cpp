@@ -197,26 +197,24 @@ void resolve_known(const Mesh<T>& mesh, const View& view, const int32_t* face_in
                    T* barycentric, T* depth) {
   const bool perspective = mesh.components == 4;
   int32_t current = -1;
-  bool good = false;
-  Box box{};
-  Resolver<T> resolver{};
+  Resolvable<T> known{};
   for (int32_t j = 0; j < view.width; ++j, barycentric += 3) {
     const int32_t face = face_index[j];
     if (face != current) {
       current = face;
       Corner corner[3];
-      good = face >= 0 && face < mesh.num_faces && fetch_corners(mesh, view, face, corner) &&
-             drawable(corner, perspective, view.near);
-      if (good) {
-        box = {};
-        find_box(corner, view, &box);
-        resolver = make_resolver<T>(corner[0], corner[1], corner[2],
-                                    make_barycentrics(corner[0], corner[1], corner[2], box.j0, box.i0));
+      known.good = false;
+      if (face >= 0 && face < mesh.num_faces && fetch_corners(mesh, view, face, corner)) {
+        if (drawable(corner, perspective, view.near)) {
+          known = resolve_whole_face<T>(view, corner);
+        } else if (is_cut(mesh, view, corner)) {
+          known = resolve_cut_face(mesh, view, face);
+        }
       }
     }
-    if (good) {
-      resolve(resolver, static_cast<T>(j - box.j0), static_cast<T>(row - box.i0), perspective, barycentric,
-              &depth[j]);
+    if (known.good) {
+      resolve(known.resolver, static_cast<T>(j - known.j0), static_cast<T>(row - known.i0), perspective,
+              barycentric, &depth[j]);
     } else {
       barycentric[0] = barycentric[1] = barycentric[2] = 0;
       depth[j] = T(__builtin_inf());

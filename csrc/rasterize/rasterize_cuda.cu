@@ -36,7 +36,7 @@ struct Drawing {
 };
 
 template <typename I>
-__device__ Drawing<I> make_drawing(const Corner (&corner)[3], const Box& box) {
+__device__ Drawing<I> make_drawing(const Corner (&corner)[3], const Box& box, const DepthPlane& depth) {
   const I x[3] = {whole<I>(corner[0].x), whole<I>(corner[1].x), whole<I>(corner[2].x)},
           y[3] = {whole<I>(corner[0].y), whole<I>(corner[1].y), whole<I>(corner[2].y)};
   const I turn = area_of(x[0], y[0], x[1], y[1], x[2], y[2]) > 0 ? 1 : -1;
@@ -45,9 +45,13 @@ __device__ Drawing<I> make_drawing(const Corner (&corner)[3], const Box& box) {
   drawing.edge[0] = make_edge(x[0], y[0], x[1], y[1], px, py, turn);
   drawing.edge[1] = make_edge(x[1], y[1], x[2], y[2], px, py, turn);
   drawing.edge[2] = make_edge(x[2], y[2], x[0], y[0], px, py, turn);
-  drawing.depth = make_depth_plane(corner[0], corner[1], corner[2],
-                                   make_barycentrics(corner[0], corner[1], corner[2], box.j0, box.i0));
+  drawing.depth = depth;
   return drawing;
+}
+
+__device__ __forceinline__ DepthPlane depth_plane_of(const Corner (&corner)[3], const Box& box) {
+  return make_depth_plane(corner[0], corner[1], corner[2],
+                          make_barycentrics(corner[0], corner[1], corner[2], box.j0, box.i0));
 }
 
 // Whether int64 holds the edges of a face; beyond 2^22 pixels they take 128 bits.
@@ -86,6 +90,13 @@ __device__ bool prepare(const Mesh<T>& one, const View& view, int64_t face, Corn
          find_box(corner, view, box);
 }
 
+// Whether a face that the near plane cuts may cover a pixel. Rarely called, hence out of line.
+template <typename T>
+__device__ __noinline__ bool cut_face_is_seen(Mesh<T> one, View view, int64_t face) {
+  CutFace cut;
+  return fetch_cut_face(one, view, face, &cut) && cut.box.j0 <= cut.box.j1 && cut.box.i0 <= cut.box.i1;
+}
+
 // One thread a face. `mesh` begins at the wave's first image.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
@@ -97,12 +108,18 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t begin = int64_t(blockIdx.x) * kThreads + threadIdx.x - lane; begin < total; begin += stride) {
     const int64_t index = begin + lane;
     int64_t box_pixels = 0;
-    Corner corner[3];
+    Corner corner[3] = {};
     Box box = {};
-    if (index < total &&
-        prepare(image_of(mesh, index / mesh.num_faces), view, index % mesh.num_faces, corner, &box)) {
-      box_pixels = int64_t(box.i1 - box.i0 + 1) * (box.j1 - box.j0 + 1);
-      if (box_pixels > kMediumBox || !fits_int64(corner)) {
+    bool queued = false;
+    if (index < total) {
+      const Mesh<T> one = image_of(mesh, index / mesh.num_faces);
+      if (prepare(one, view, index % mesh.num_faces, corner, &box)) {
+        box_pixels = int64_t(box.i1 - box.i0 + 1) * (box.j1 - box.j0 + 1);
+        queued = box_pixels > kMediumBox || !fits_int64(corner);
+      } else if (is_cut(one, view, corner)) {
+        queued = cut_face_is_seen(one, view, index % mesh.num_faces);
+      }
+      if (queued) {
         box_pixels = 0;
         queue[1 + atomicAdd(queue, 1ull)] = static_cast<unsigned long long>(index);
       }
@@ -110,8 +127,8 @@ __global__ void __launch_bounds__(kThreads)
     // Each lane draws its small face; then the warp draws the medium ones together, one after the other.
     unsigned medium = __ballot_sync(kAllLanes, box_pixels > kSmallBox);
     if (box_pixels > 0 && box_pixels <= kSmallBox) {
-      draw_part(make_drawing<int64_t>(corner, box), box, view.width, 0, 0, box.i1 - box.i0 + 1,
-                box.j1 - box.j0 + 1, 0, 1, static_cast<uint32_t>(index % mesh.num_faces),
+      draw_part(make_drawing<int64_t>(corner, box, depth_plane_of(corner, box)), box, view.width, 0, 0,
+                box.i1 - box.i0 + 1, box.j1 - box.j0 + 1, 0, 1, static_cast<uint32_t>(index % mesh.num_faces),
                 keys + index / mesh.num_faces * pixels);
     }
     __syncwarp();
@@ -120,24 +137,25 @@ __global__ void __launch_bounds__(kThreads)
       medium &= medium - 1;
       const int64_t image = shared / mesh.num_faces, face = shared % mesh.num_faces;
       if (prepare(image_of(mesh, image), view, face, corner, &box)) {
-        draw_part(make_drawing<int64_t>(corner, box), box, view.width, 0, 0, box.i1 - box.i0 + 1,
-                  box.j1 - box.j0 + 1, lane, kWarp, static_cast<uint32_t>(face), keys + image * pixels);
+        draw_part(make_drawing<int64_t>(corner, box, depth_plane_of(corner, box)), box, view.width, 0, 0,
+                  box.i1 - box.i0 + 1, box.j1 - box.j0 + 1, lane, kWarp, static_cast<uint32_t>(face),
+                  keys + image * pixels);
       }
       __syncwarp();
     }
   }
 }
 
-// All blocks share each queued face: block n takes the pieces n, n + gridDim.x, … of its box.
+// All blocks share each queued triangle: block n takes the parts n, n + gridDim.x, … of its box.
 template <typename I>
-__device__ void draw_queued(const Corner (&corner)[3], const Box& box, const View& view, int64_t turn,
-                            uint32_t face, unsigned long long* image_keys) {
-  const Drawing<I> drawing = make_drawing<I>(corner, box);
+__device__ void draw_queued(const Corner (&corner)[3], const Box& box, const DepthPlane& depth,
+                            const View& view, int64_t turn, uint32_t face, unsigned long long* image_keys) {
+  const Drawing<I> drawing = make_drawing<I>(corner, box, depth);
   const int32_t rows = box.i1 - box.i0 + 1, columns = box.j1 - box.j0 + 1;
   const int64_t across = (columns + kQueueTile - 1) / kQueueTile, down = (rows + kQueueTile - 1) / kQueueTile;
-  for (int64_t piece = (blockIdx.x + turn) % gridDim.x; piece < across * down; piece += gridDim.x) {
-    const int32_t row0 = static_cast<int32_t>(piece / across) * kQueueTile;
-    const int32_t column0 = static_cast<int32_t>(piece % across) * kQueueTile;
+  for (int64_t part = (blockIdx.x + turn) % gridDim.x; part < across * down; part += gridDim.x) {
+    const int32_t row0 = static_cast<int32_t>(part / across) * kQueueTile;
+    const int32_t column0 = static_cast<int32_t>(part % across) * kQueueTile;
     draw_part(drawing, box, view.width, row0, column0, min(kQueueTile, rows - row0),
               min(kQueueTile, columns - column0), static_cast<int32_t>(threadIdx.x), kThreads, face,
               image_keys);
@@ -151,15 +169,29 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t n = 0; n < count; ++n) {
     const int64_t index = static_cast<int64_t>(queue[1 + n]);
     const int64_t image = index / mesh.num_faces, face = index % mesh.num_faces;
+    const Mesh<T> one = image_of(mesh, image);
     unsigned long long* image_keys = keys + image * view.height * view.width;
     Corner corner[3];
-    Box box;
-    if (!prepare(image_of(mesh, image), view, face, corner, &box)) continue;
-    // Turned by n, so that faces of few pieces do not all fall to the first blocks.
-    if (fits_int64(corner)) {
-      draw_queued<int64_t>(corner, box, view, n, static_cast<uint32_t>(face), image_keys);
+    CutFace cut;
+    DepthPlane depth;
+    int32_t pieces = 1;
+    const bool whole = prepare(one, view, face, corner, &cut.box);
+    if (whole) {
+      depth = depth_plane_of(corner, cut.box);
     } else {
-      draw_queued<int128>(corner, box, view, n, static_cast<uint32_t>(face), image_keys);
+      if (!fetch_cut_face(one, view, face, &cut)) continue;
+      depth = make_depth_plane(
+          cut, make_barycentrics(cut, static_cast<int32_t>(view.width), static_cast<int32_t>(view.height)));
+      pieces = pieces_of(cut);
+    }
+    for (int32_t piece = 0; piece < pieces; ++piece) {
+      if (!whole && !find_piece(cut, view, piece, corner)) continue;
+      // Turned by n, so that faces of few parts do not all fall to the first blocks.
+      if (fits_int64(corner)) {
+        draw_queued<int64_t>(corner, cut.box, depth, view, n, static_cast<uint32_t>(face), image_keys);
+      } else {
+        draw_queued<int128>(corner, cut.box, depth, view, n, static_cast<uint32_t>(face), image_keys);
+      }
     }
   }
 }

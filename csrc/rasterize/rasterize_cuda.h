@@ -38,25 +38,34 @@ __device__ __forceinline__ Mesh<T> image_of(const Mesh<T>& mesh, int64_t image) 
   return one;
 }
 
+// Rarely called: by value and out of line, so that it costs the common path no registers.
+template <typename T>
+__device__ __noinline__ Resolvable<T> resolve_cut_face_apart(Mesh<T> one, View view, int32_t face) {
+  return resolve_cut_face(one, view, face);
+}
+
 // Barycentrics and depth of a face at a pixel of one image; false: none.
 template <typename T>
 __device__ __forceinline__ bool resolve_pixel(const Mesh<T>& one, const View& view, int32_t face,
                                               int64_t pixel, T* barycentric, T* depth) {
   const bool perspective = one.components == 4;
   Corner corner[3];
-  if (face < 0 || face >= one.num_faces || !fetch_corners(one, view, face, corner) ||
-      !drawable(corner, perspective, view.near)) {
+  Resolvable<T> known = {};
+  if (face >= 0 && face < one.num_faces && fetch_corners(one, view, face, corner)) {
+    if (drawable(corner, perspective, view.near)) {
+      known = resolve_whole_face<T>(view, corner);
+    } else if (is_cut(one, view, corner)) {
+      known = resolve_cut_face_apart(one, view, face);
+    }
+  }
+  if (!known.good) {
     barycentric[0] = barycentric[1] = barycentric[2] = 0;
     *depth = static_cast<T>(INFINITY);
     return false;
   }
-  Box box = {};
-  find_box(corner, view, &box);
-  const Resolver<T> resolver = make_resolver<T>(
-      corner[0], corner[1], corner[2], make_barycentrics(corner[0], corner[1], corner[2], box.j0, box.i0));
-  const T column = static_cast<T>(static_cast<int32_t>(pixel % view.width) - box.j0);
-  const T row = static_cast<T>(static_cast<int32_t>(pixel / view.width) - box.i0);
-  resolve(resolver, column, row, perspective, barycentric, depth);
+  const T column = static_cast<T>(static_cast<int32_t>(pixel % view.width) - known.j0);
+  const T row = static_cast<T>(static_cast<int32_t>(pixel / view.width) - known.i0);
+  resolve(known.resolver, column, row, perspective, barycentric, depth);
   return true;
 }
 

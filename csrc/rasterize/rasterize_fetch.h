@@ -1,6 +1,7 @@
 // Reading a face of a mesh, and where it lies on the image: shared by the CPU and CUDA walks.
 #pragma once
 
+#include "rasterize/near_clip.h"
 #include "rasterize/rasterize.h"
 
 namespace warpkit::raster {
@@ -67,6 +68,58 @@ WARPKIT_HD bool find_box_in(const Corner (&corner)[3], const View& view, Box* bo
 WARPKIT_HD bool find_box(const Corner (&corner)[3], const View& view, Box* box) {
   return reach(corner[0], corner[1], corner[2]) < kInt64Limit ? find_box_in<int64_t>(corner, view, box)
                                                               : find_box_in<int128>(corner, view, box);
+}
+
+// Whether the near plane cuts a face.
+template <typename T>
+WARPKIT_HD bool is_cut(const Mesh<T>& mesh, const View& view, const Corner (&corner)[3]) {
+  return mesh.components == 4 && crosses_near(corner[0].w, corner[1].w, corner[2].w, view.near);
+}
+
+// A face that is cut, of the mesh's first image; false: it draws nothing.
+template <typename T>
+WARPKIT_HD bool fetch_cut_face(const Mesh<T>& mesh, const View& view, int64_t face, CutFace* out) {
+  int64_t index[3];
+  if (!fetch_face(mesh, face, index)) return false;
+  for (int k = 0; k < 3; ++k) {
+    const T* vertex = mesh.vertices + index[k] * mesh.components;
+    out->point[k] = {static_cast<double>(vertex[0]), static_cast<double>(vertex[1]),
+                     static_cast<double>(vertex[2]), static_cast<double>(vertex[3])};
+  }
+  return cut_at_near(out, view.near, static_cast<int32_t>(view.width), static_cast<int32_t>(view.height));
+}
+
+// Whether a piece of a face that is cut may cover a pixel.
+WARPKIT_HD bool find_piece(const CutFace& face, const View& view, int32_t piece, Corner (&corner)[3]) {
+  Box box;
+  get_piece(face, piece, corner);
+  return find_box(corner, view, &box);
+}
+
+// The first pixel of a face's box, and what resolves its pixels from there; good is false when it draws
+// nothing.
+template <typename T>
+struct Resolvable {
+  Resolver<T> resolver;
+  int32_t j0, i0;
+  bool good;
+};
+
+template <typename T>
+WARPKIT_HD Resolvable<T> resolve_cut_face(const Mesh<T>& mesh, const View& view, int64_t face) {
+  CutFace cut;
+  if (!fetch_cut_face(mesh, view, face, &cut)) return {};
+  const Barycentrics barycentrics =
+      make_barycentrics(cut, static_cast<int32_t>(view.width), static_cast<int32_t>(view.height));
+  return {make_resolver<T>(cut, barycentrics, view.near), cut.box.j0, cut.box.i0, true};
+}
+
+template <typename T>
+WARPKIT_HD Resolvable<T> resolve_whole_face(const View& view, const Corner (&corner)[3]) {
+  Box box = {};
+  find_box(corner, view, &box);
+  const Barycentrics barycentrics = make_barycentrics(corner[0], corner[1], corner[2], box.j0, box.i0);
+  return {make_resolver<T>(corner[0], corner[1], corner[2], barycentrics), box.j0, box.i0, true};
 }
 
 }  // namespace warpkit::raster

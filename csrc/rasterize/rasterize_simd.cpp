@@ -83,10 +83,29 @@ void gather_corners(const SetupJob<T>& job, int64_t begin, int count, Corners& c
                            : make_corners<false>(raw, width, height, corners);
 }
 
+template <typename T>
+void setup_cut_face(const SetupJob<T>& job, int64_t face, FaceRecord& record, Resolver<T>& resolver) {
+  record.kind = FaceKind::none;
+  CutFace cut;
+  if (!fetch_cut_face(job.mesh, job.view, face, &cut)) return;
+  Corner corner[3];
+  bool drawn = false;
+  for (int32_t piece = 0; piece < pieces_of(cut); ++piece)
+    drawn = find_piece(cut, job.view, piece, corner) || drawn;
+  if (!drawn) return;
+  record.kind = FaceKind::cut;
+  record.box = cut.box;
+  const Barycentrics barycentrics =
+      make_barycentrics(cut, static_cast<int32_t>(job.view.width), static_cast<int32_t>(job.view.height));
+  record.depth = make_depth_plane(cut, barycentrics);
+  resolver = make_resolver<T>(cut, barycentrics, job.view.near);
+}
+
 // A face whose snapped coordinates do not fit the exact double path.
 template <typename T>
-void setup_far_face(const SetupJob<T>& job, const Corner (&corner)[3], FaceRecord& record,
+void setup_far_face(const SetupJob<T>& job, int64_t index, const Corner (&corner)[3], FaceRecord& record,
                     Resolver<T>& resolver) {
+  if (is_cut(job.mesh, job.view, corner)) return setup_cut_face(job, index, record, resolver);
   record.kind = FaceKind::none;
   if (!drawable(corner, job.mesh.components == 4, job.view.near) ||
       !(reach(corner[0], corner[1], corner[2]) < kInt128Limit)) {
@@ -163,7 +182,7 @@ void setup_block(const SetupJob<T>& job, int64_t begin, int count) {
     Resolver<T>& out = job.resolvers[begin + l];
     if (kind[l] == kFar) {
       const Corner corner[3] = {corners.at(0, l), corners.at(1, l), corners.at(2, l)};
-      setup_far_face(job, corner, record, out);
+      setup_far_face(job, begin + l, corner, record, out);
       continue;
     }
     record.kind = static_cast<FaceKind>(kind[l]);
@@ -266,8 +285,20 @@ void walk_large(const WalkJob<T>& job, int32_t face, const FaceRecord& record, c
 }
 
 template <typename T>
+void walk_triangle(const WalkJob<T>& job, int32_t face, const FaceRecord& record, const Corner (&corner)[3],
+                   Ints lanes) {
+  if (reach(corner[0], corner[1], corner[2]) < kInt64Limit) {
+    walk_large<int64_t>(job, face, record, corner, lanes);
+  } else {
+    walk_large<int128>(job, face, record, corner, lanes);
+  }
+}
+
+template <typename T>
 void walk(const WalkJob<T>& job) {
   const Ints lanes = count_up();
+  const Mesh<T>& mesh = job.setup->mesh;
+  const View& view = job.setup->view;
   for (int64_t at = 0; at < kTileRows * kTileStride; at += kLanes) {
     store(job.depth + at, Floats{} + __builtin_inff());
     store(job.face_index + at, Ints{} - 1);
@@ -280,11 +311,13 @@ void walk(const WalkJob<T>& job) {
       continue;
     }
     Corner corner[3];
-    if (!fetch_corners(job.setup->mesh, job.setup->view, face, corner)) continue;
-    if (reach(corner[0], corner[1], corner[2]) < kInt64Limit) {
-      walk_large<int64_t>(job, face, record, corner, lanes);
-    } else {
-      walk_large<int128>(job, face, record, corner, lanes);
+    CutFace cut;
+    if (record.kind == FaceKind::large) {
+      if (fetch_corners(mesh, view, face, corner)) walk_triangle(job, face, record, corner, lanes);
+    } else if (fetch_cut_face(mesh, view, face, &cut)) {
+      for (int32_t piece = 0; piece < pieces_of(cut); ++piece) {
+        if (find_piece(cut, view, piece, corner)) walk_triangle(job, face, record, corner, lanes);
+      }
     }
   }
 }

@@ -149,7 +149,9 @@ def _face_corners(vertices: Tensor, faces: Tensor) -> Tensor:
 def _depth_slopes(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
     """``[F]`` how far each face's depth goes in one pixel right and one down; negative: counter-clockwise."""
     corners = _face_corners(vertices, faces)
+    turned_over = torch.zeros(len(faces), dtype=torch.bool, device=corners.device)
     if vertices.shape[-1] == 4:
+        turned_over = (corners[..., 3] < 0).sum(1) % 2 == 1  # by corners behind the camera
         corners = corners[..., :3] / corners[..., 3:]
     (bx, by, bz), (cx, cy, cz) = ((corners[:, k] - corners[:, 0]).unbind(-1) for k in (1, 2))
     area = bx * cy - cx * by
@@ -157,4 +159,4 @@ def _depth_slopes(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> Ten
     down = (cz * bx - bz * cx) / area * (2 / size[0])
     slope = across.abs() + down.abs()
     slope = torch.where((slope > 1e-30) & (slope < 1e30), slope, 1e-30)
-    return torch.where(area < 0, -slope, slope)
+    return torch.where((area < 0) != turned_over, -slope, slope)
