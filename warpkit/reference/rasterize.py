@@ -74,7 +74,7 @@ def _first_pixel(faces: _Faces, size: tuple[int, int]) -> Tensor:
 
 
 def _whole_planes(faces: _Faces, size: tuple[int, int]) -> Tensor:
-    """Screen-space barycentrics of whole faces ``[F, 3, 3]``: value at the first pixel, growth a column, growth a row."""
+    """Screen-space barycentrics of whole faces ``[F, 3, 3]``: value at the first pixel, growth a column, a row."""
     whole = (faces.good & ~faces.cut)[:, None, None]
     corners = _project(torch.where(whole, faces.corners, faces.corners.new_tensor([0, 0, 0, 1])), size)
     u, v = corners[..., 0], corners[..., 1]
