@@ -83,6 +83,8 @@ SIGNATURES = {
     "face_mask=None)",
     "resize_flow": "(flow, size, *, mode='masked')",
     "warp": "(features, flow)",
+    "warp_reduce": "(features, flow, reduce='sum', weights=None)",
+    "warp_attention": "(query, features, flow, *, value=None, scale=None)",
     "Flow": "(grid, visible=None)",
     "Fragments": "(face_index, barycentric, depth)",
     "build_info": "()",

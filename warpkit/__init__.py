@@ -8,6 +8,8 @@ from warpkit.mesh_flow import mesh_flow
 from warpkit.rasterize import Fragments, barycentrics, rasterize, visible_faces
 from warpkit.resize_flow import resize_flow
 from warpkit.warp import warp
+from warpkit.warp_attention import warp_attention
+from warpkit.warp_reduce import warp_reduce
 
 __all__ = [
     "Flow",
@@ -21,6 +23,8 @@ __all__ = [
     "resize_flow",
     "visible_faces",
     "warp",
+    "warp_attention",
+    "warp_reduce",
 ]
 
 _vmap.register_rules()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._autocast import cast_features
 from warpkit.flow import Flow, check_flow
 
 FEATURES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -98,22 +99,6 @@ def _no_second_gradient(ctx: Any, *gradients: Tensor) -> Any:
     raise NotImplementedError("warpkit: warp has no second derivative; call backward without create_graph")
 
 
-def _autocast(device: str) -> None:
-    """Under autocast features are cast, except float64; torch's register_autocast would cast the grid too."""
-    key = f"Autocast{device.upper()}"
-    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
-
-    def warp_autocast(features: Tensor, grid: Tensor, visible: Tensor | None) -> Tensor:
-        if features.dtype != torch.float64:
-            features = features.to(torch.get_autocast_dtype(device))
-        with torch._C._ExcludeDispatchKeyGuard(keys):
-            return torch.ops.warpkit.warp(features, grid, visible)
-
-    _LIBRARY.impl("warp", warp_autocast, key)
-
-
-_LIBRARY = torch.library.Library("warpkit", "IMPL")
-_autocast("cpu")
-_autocast("cuda")
+cast_features("warp", ("features",))
 torch.library.register_autograd("warpkit::warp", _backward, setup_context=_save)
 torch.library.register_autograd("warpkit::warp_backward", _no_second_gradient)

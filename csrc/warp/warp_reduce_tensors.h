@@ -46,9 +46,9 @@ inline Strides map_strides(const std::optional<Tensor>& map) {
 inline Tensor make_reduced(const Tensor& like, const Sizes& sizes) {
   const int64_t channels = like.size(2);
   if (!is_channels_last(like)) {
-    return torch::stable::new_empty(like, {sizes.batch, channels, sizes.height, sizes.width});
+    return make_tensor(like, {sizes.batch, channels, sizes.height, sizes.width});
   }
-  const Tensor out = torch::stable::new_empty(like, {sizes.batch, sizes.height, sizes.width, channels});
+  const Tensor out = make_tensor(like, {sizes.batch, sizes.height, sizes.width, channels});
   return torch::stable::transpose(torch::stable::transpose(out, 2, 3), 1, 2);
 }
 

@@ -5,7 +5,7 @@ Arguments are those of the ops and are not checked. What autograd makes of a twi
 
 from warpkit.reference.flow import compose_flow, mesh_flow, resize_flow
 from warpkit.reference.rasterize import barycentrics, interpolate, rasterize, visible_faces
-from warpkit.reference.warp import warp
+from warpkit.reference.warp import warp, warp_attention, warp_reduce
 
 __all__ = [
     "barycentrics",
@@ -16,4 +16,6 @@ __all__ = [
     "resize_flow",
     "visible_faces",
     "warp",
+    "warp_attention",
+    "warp_reduce",
 ]

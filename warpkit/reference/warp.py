@@ -28,3 +28,44 @@ def warp(features: Tensor, flow: Flow) -> Tensor:
             unread = ~inside[:, :, None] | ((weight == 0) & ~value.isfinite())
             out = out + torch.where(unread, 0, value) * weight
     return (out if features.dim() == 5 else out[:, 0]).to(features.dtype)
+
+
+def warp_reduce(features: Tensor, flow: Flow, reduce: str = "sum", weights: Tensor | None = None) -> Tensor:
+    """Sources read where the flow says and summed; see `warpkit.warp_reduce`."""
+    warped = warp(features, flow)
+    if weights is not None:
+        read = _reads(features, flow)
+        warped = torch.where(read[:, :, None], warped * torch.where(read, weights, 0)[:, :, None], 0)
+    total = warped.sum(1)
+    return total / max(features.shape[1], 1) if reduce == "mean" else total
+
+
+def warp_attention(
+    query: Tensor, features: Tensor, flow: Flow, *, value: Tensor | None = None, scale: float | None = None
+) -> Tensor:
+    """Attention over sources read where the flow says; see `warpkit.warp_attention`."""
+    keys = warp(features, flow)
+    values = keys if value is None else warp(value, flow)
+    if scale is None:
+        scale = max(query.shape[1], 1) ** -0.5
+    taking_part = torch.ones_like(flow.grid[..., 0], dtype=torch.bool) if flow.visible is None else flow.visible
+    read = _reads(features, flow)
+    scores = torch.where(read, (query[:, None] * keys).sum(2) * scale, 0)  # [B, S, H, W]
+    if scores.shape[1] == 0:
+        return values.sum(1)
+    largest = scores.detach().masked_fill(~taking_part, -torch.inf).amax(1, keepdim=True)
+    exponents = torch.where(taking_part, scores - largest, 0)
+    powers = torch.where(taking_part, exponents.exp(), 0)
+    total = powers.sum(1, keepdim=True)
+    alpha = powers / torch.where(total == 0, 1, total)
+    return torch.where(read[:, :, None], alpha[:, :, None] * values, 0).sum(1)
+
+
+def _reads(features: Tensor, flow: Flow) -> Tensor:
+    """Whether a source is visible and read at all at each pixel: ``[B, S, H, W]``."""
+    grid, visible = flow
+    height, width = features.shape[-2:]
+    x, y = grid.detach().unbind(-1)
+    inside = ((x * width + width - 1).abs() < width + 1) & ((y * height + height - 1).abs() < height + 1)
+    usable = (grid.abs() <= 1e6).all(-1) & inside
+    return usable if visible is None else usable & visible
