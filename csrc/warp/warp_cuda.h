@@ -62,6 +62,25 @@ bool takes_vectors(const T* data, const Strides& strides, int64_t channels) {
          strides.column % kVector == 0;
 }
 
+// Calls run(T()) for the type of features and returns what it returns.
+template <typename Run>
+auto with_type(const torch::stable::Tensor& features, const Run& run) {
+  using torch::headeronly::ScalarType;
+  switch (features.scalar_type()) {
+    case ScalarType::Float:
+      return run(float());
+    case ScalarType::Double:
+      return run(double());
+    case ScalarType::Half:
+      return run(__half());
+    case ScalarType::BFloat16:
+      return run(__nv_bfloat16());
+    default:
+      STD_TORCH_CHECK(false, "features: expected float32, float64, bfloat16 or float16");
+  }
+  return run(float());  // not reached
+}
+
 inline unsigned blocks_for(int64_t threads) {
   const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
   return static_cast<unsigned>(blocks < most ? blocks : most);
@@ -103,6 +122,157 @@ __device__ __forceinline__ bool load_point(const FlowView& flow, const Place& pl
   *x = static_cast<C>(grid[0]);
   *y = static_cast<C>(grid[flow.grid_strides.channel]);
   return usable(*x) & usable(*y);
+}
+
+// ---- what a pixel reads of a source ----------------------------------------------------------------------
+
+// Few enough numbers to be passed from lane to lane: the first tap's place with, in the low bits, what else
+// is read (1: anything, 2: a step to the right, 4: a step down), and the second taps' weights along each
+// axis.
+template <typename A>
+struct Read {
+  int64_t code;
+  A right, down;
+};
+
+// The four taps that a Read stands for: the first one's offset, the steps to the others, their weights.
+template <typename A>
+struct Blend {
+  int64_t first, right, below;
+  A weight[4];
+};
+
+template <typename A, typename G>
+__device__ __forceinline__ Read<A> find_read(const Sizes& sizes, const FlowView& flow, const Strides& in,
+                                             const Place& place) {
+  using C = Wider<A, G>;
+  Read<A> read = {0, A(0), A(0)};
+  C x, y;
+  if (!load_point<C, G>(flow, place, &x, &y)) return read;
+  const int32_t width = static_cast<int32_t>(sizes.in_width), height = static_cast<int32_t>(sizes.in_height);
+  const Taps<C> across = make_taps(to_pixel(x, static_cast<C>(width)), width);
+  const Taps<C> down = make_taps(to_pixel(y, static_cast<C>(height)), height);
+  if (!(across.any & down.any)) return read;
+  const int64_t first =
+      place.image * in.image + place.source * in.source + down.first * in.row + across.first * in.column;
+  read.code = first * 8 + (1 | (across.step ? 2 : 0) | (down.step ? 4 : 0));
+  read.right = static_cast<A>(across.weight[1]);
+  read.down = static_cast<A>(down.weight[1]);
+  return read;
+}
+
+template <typename A>
+__device__ __forceinline__ Read<A> find_read(const Sizes& sizes, const FlowView& flow, const Strides& in,
+                                             const Place& place) {
+  return flow.wide ? find_read<A, double>(sizes, flow, in, place)
+                   : find_read<A, float>(sizes, flow, in, place);
+}
+
+template <typename A>
+__device__ __forceinline__ Read<A> take_read(const Read<A>& mine, int lane) {
+  return {__shfl_sync(kAllLanes, mine.code, lane), __shfl_sync(kAllLanes, mine.right, lane),
+          __shfl_sync(kAllLanes, mine.down, lane)};
+}
+
+// Where an axis has no step, both taps name one pixel and share its weight by halves (Taps).
+template <typename A>
+__device__ __forceinline__ Blend<A> find_blend(const Read<A>& read, const Strides& in) {
+  const bool across = read.code & 2, along = read.code & 4;
+  const A left = across ? A(1) - read.right : read.right, up = along ? A(1) - read.down : read.down;
+  return {read.code >> 3,
+          across ? in.column : 0,
+          along ? in.row : 0,
+          {up * left, up * read.right, read.down * left, read.down * read.right}};
+}
+
+template <typename A>
+__device__ __forceinline__ A mix(const A (&weight)[4], A a, A b, A c, A d) {
+  return fma(weight[3], d, fma(weight[2], c, fma(weight[1], b, weight[0] * a)));
+}
+
+// kVector channels' values at a point; `at`: the first one's first tap.
+template <typename T, int kVector>
+__device__ __forceinline__ void sample(const T* at, const Blend<Accumulator<T>>& blend,
+                                       Accumulator<T> (&value)[kVector]) {
+  const Pack<T, kVector> a = load_pack<kVector>(at), b = load_pack<kVector>(at + blend.right),
+                         c = load_pack<kVector>(at + blend.below),
+                         d = load_pack<kVector>(at + blend.below + blend.right);
+#pragma unroll
+  for (int k = 0; k < kVector; ++k) {
+    value[k] = mix(blend.weight, widen(a.value[k]), widen(b.value[k]), widen(c.value[k]), widen(d.value[k]));
+  }
+}
+
+// ---- how a warp shares pixels and sources -----------------------------------------------------------------
+
+// Each lane finds the read of one item, a pixel and a source; then groups of `lanes` lanes serve a pixel each
+// and take the reads of its sources from the lanes that found them. `together` sources of a pixel are found
+// at once, as many as a group has lanes at most: with more sources, they come in several turns and a group
+// serves one pixel; otherwise it serves `steps` of them, one after the other.
+struct Share {
+  int lanes, together;
+};
+
+inline Share share_sources(int lanes, int64_t sources) {
+  int together = 1;
+  while (together < lanes && together < sources) together *= 2;
+  return {lanes, together};
+}
+
+struct Round {
+  int lane, lanes, together, groups, group, within, pixels, steps;
+
+  __device__ __forceinline__ explicit Round(const Share& share)
+      : lane(static_cast<int>(threadIdx.x) % kWarp),
+        lanes(share.lanes),
+        together(share.together),
+        groups(kWarp / share.lanes),
+        group(lane / share.lanes),
+        within(lane % share.lanes),
+        pixels(kWarp / share.together),
+        steps(share.lanes / share.together) {}
+
+  // Of this warp: its first pixel, and how far on its next one lies.
+  __device__ __forceinline__ int64_t begin() const {
+    return (int64_t(blockIdx.x) * (kThreads / kWarp) + threadIdx.x / kWarp) * pixels;
+  }
+  __device__ __forceinline__ int64_t stride() const {
+    return int64_t(gridDim.x) * (kThreads / kWarp) * pixels;
+  }
+  // Of the pixels from begin(): the one whose item this lane finds, and the one that its group serves.
+  __device__ __forceinline__ int found() const { return lane / together; }
+  __device__ __forceinline__ int served(int step) const { return step * groups + group; }
+  // The lane that found the item of the served pixel and a source.
+  __device__ __forceinline__ int finder(int step, int source) const {
+    return served(step) * together + source;
+  }
+};
+
+inline unsigned blocks_for(const Share& share, int64_t pixels) { return blocks_for(pixels * share.together); }
+
+// Sum over the lanes of a group, in every one of them.
+template <typename A>
+__device__ __forceinline__ A sum_group(A value, int lanes) {
+  for (int distance = lanes / 2; distance > 0; distance /= 2) {
+    value += __shfl_xor_sync(kAllLanes, value, distance);
+  }
+  return value;
+}
+
+// Pixels of [B,H,W], and the place of one; its source is 0.
+__host__ __device__ inline int64_t count_targets(const Sizes& sizes) {
+  return sizes.batch * sizes.height * sizes.width;
+}
+
+__device__ __forceinline__ Place find_target(const Sizes& sizes, int64_t index) {
+  const int64_t row = index / sizes.width, image = row / sizes.height;
+  return {image, 0, row - image * sizes.height, index - row * sizes.width};
+}
+
+// Where a pixel lies in a contiguous [B,S,H,W].
+__device__ __forceinline__ int64_t map_index(const Sizes& sizes, const Place& place) {
+  return ((place.image * sizes.sources + place.source) * sizes.height + place.row) * sizes.width +
+         place.column;
 }
 
 }  // namespace warpkit::warping
