@@ -56,4 +56,12 @@ STABLE_TORCH_LIBRARY(warpkit, m) {
       " Tensor? value, float scale, bool query_wanted, bool features_wanted, bool value_wanted,"
       " bool grid_wanted, bool deterministic)"
       " -> (Tensor query_gradient, Tensor features_gradient, Tensor value_gradient, Tensor grid_gradient)");
+  m.def(
+      "antialias(Tensor image, Tensor face_index, Tensor depth, Tensor vertices, Tensor faces, Tensor "
+      "neighbours)"
+      " -> Tensor");
+  m.def(
+      "antialias_backward(Tensor gradient, Tensor image, Tensor face_index, Tensor depth, Tensor vertices,"
+      " Tensor faces, Tensor neighbours, bool image_wanted, bool vertices_wanted, bool deterministic)"
+      " -> (Tensor image_gradient, Tensor vertices_gradient)");
 }
