@@ -2,6 +2,7 @@
 
 from warpkit import _vmap
 from warpkit._build import build_info
+from warpkit.antialias import antialias, face_neighbours
 from warpkit.flow import Flow, compose_flow
 from warpkit.interpolate import interpolate
 from warpkit.mesh_flow import mesh_flow
@@ -14,9 +15,11 @@ from warpkit.warp_reduce import warp_reduce
 __all__ = [
     "Flow",
     "Fragments",
+    "antialias",
     "barycentrics",
     "build_info",
     "compose_flow",
+    "face_neighbours",
     "interpolate",
     "mesh_flow",
     "rasterize",

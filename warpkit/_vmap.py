@@ -24,6 +24,8 @@ SHARED: dict[str, tuple[str, ...]] = {
     "warp_reduce_backward": (),
     "warp_attention": (),
     "warp_attention_backward": (),
+    "antialias": ("faces", "neighbours"),
+    "antialias_backward": ("faces", "neighbours"),
 }
 """Every op, and which of its tensors serve the whole batch; all its other tensors and its results have the batch first.
 Attributes ``[V, D]`` of interpolate serve it too."""

@@ -246,14 +246,12 @@ std::tuple<Tensor, Tensor> antialias_backward(const Tensor& gradient, const Tens
                                               bool vertices_wanted, bool) {  // always deterministic
   const SceneTensors tensors(image, face_index, depth, vertices, faces, neighbours);
   check_gradient(gradient, image);
-  Tensor image_gradient = image_wanted ? make_image(image) : torch::stable::new_empty(image, {0});
+  Tensor image_gradient = image_wanted ? make_image(image) : make_tensor(image, {0});
   Tensor vertices_gradient = vertices_wanted
-                                 ? torch::stable::new_zeros(vertices, {vertices.size(0), vertices.size(1),
-                                                                       vertices.size(2)})
-                                 : torch::stable::new_empty(vertices, {0});
+                                 ? make_tensor(vertices, {vertices.size(0), vertices.size(1), vertices.size(2)})
+                                 : make_tensor(vertices, {0});
   with_type(image, [&]<typename T>(T) {
     using A = Accumulator<T>;
-    if (image.numel() == 0) return;
     const Tensor shifts = make_shifts<A>(tensors);
     const Shifts<A> view = view_shifts<A>(shifts);
     if (image_wanted) mix_image<T>(gradient, image_gradient, view, mix_backward<A>);

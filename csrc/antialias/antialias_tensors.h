@@ -1,10 +1,8 @@
 // From tensors to the plain structures of antialias.h, with the checks that both devices share.
 #pragma once
 
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-
 #include "antialias/antialias.h"
+#include "common/tensors.h"
 
 namespace warpkit::antialiasing {
 
@@ -20,9 +18,9 @@ inline Tensor make_image(const Tensor& image) {
   const int64_t batch = image.size(0), channels = image.size(1), height = image.size(2),
                 width = image.size(3);
   if (image.stride(1) != 1 || channels < 2) {
-    return torch::stable::new_empty(image, {batch, channels, height, width});
+    return make_tensor(image, {batch, channels, height, width});
   }
-  const Tensor out = torch::stable::new_empty(image, {batch, height, width, channels});
+  const Tensor out = make_tensor(image, {batch, height, width, channels});
   return torch::stable::transpose(torch::stable::transpose(out, 2, 3), 1, 2);
 }
 
@@ -61,11 +59,11 @@ struct SceneTensors {
                         vertices_in.device() == device && faces_in.device() == device &&
                         neighbours_in.device() == device,
                     "antialias: expected all arguments on one device");
-    face_index = torch::stable::contiguous(face_index_in);
-    depth = torch::stable::contiguous(depth_in);
-    vertices = torch::stable::contiguous(vertices_in);
-    faces = torch::stable::contiguous(faces_in);
-    neighbours = torch::stable::contiguous(neighbours_in);
+    face_index = as_contiguous(face_index_in);
+    depth = as_contiguous(depth_in);
+    vertices = as_contiguous(vertices_in);
+    faces = as_contiguous(faces_in);
+    neighbours = as_contiguous(neighbours_in);
   }
 
   bool wide() const { return vertices.scalar_type() == ScalarType::Double; }
@@ -88,7 +86,7 @@ struct SceneTensors {
 
   // Room for the shifts of all pairs, in the type that an image of this type is computed in.
   Tensor make_shifts(bool wide_image) const {
-    return torch::stable::new_empty(
+    return make_tensor(
         vertices, {2, face_index.size(0), face_index.size(1), face_index.size(2)},
         wide_image ? ScalarType::Double : ScalarType::Float);
   }
