@@ -85,6 +85,8 @@ SIGNATURES = {
     "warp": "(features, flow)",
     "warp_reduce": "(features, flow, reduce='sum', weights=None)",
     "warp_attention": "(query, features, flow, *, value=None, scale=None)",
+    "antialias": "(image, fragments, vertices, faces, *, neighbours=None)",
+    "face_neighbours": "(faces)",
     "Flow": "(grid, visible=None)",
     "Fragments": "(face_index, barycentric, depth)",
     "build_info": "()",

@@ -98,9 +98,7 @@ def face_neighbours(faces: Tensor) -> Tensor:
 
 
 @torch.library.register_fake("warpkit::antialias")
-def _(
-    image: Tensor, face_index: Tensor, depth: Tensor, vertices: Tensor, faces: Tensor, neighbours: Tensor
-) -> Tensor:
+def _(image: Tensor, face_index: Tensor, depth: Tensor, vertices: Tensor, faces: Tensor, neighbours: Tensor) -> Tensor:
     return new_image(image, image.shape[2], image.shape[3])
 
 

@@ -247,9 +247,9 @@ std::tuple<Tensor, Tensor> antialias_backward(const Tensor& gradient, const Tens
   const SceneTensors tensors(image, face_index, depth, vertices, faces, neighbours);
   check_gradient(gradient, image);
   Tensor image_gradient = image_wanted ? make_image(image) : make_tensor(image, {0});
-  Tensor vertices_gradient = vertices_wanted
-                                 ? make_tensor(vertices, {vertices.size(0), vertices.size(1), vertices.size(2)})
-                                 : make_tensor(vertices, {0});
+  Tensor vertices_gradient =
+      vertices_wanted ? make_tensor(vertices, {vertices.size(0), vertices.size(1), vertices.size(2)})
+                      : make_tensor(vertices, {0});
   with_type(image, [&]<typename T>(T) {
     using A = Accumulator<T>;
     const Tensor shifts = make_shifts<A>(tensors);

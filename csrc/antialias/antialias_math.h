@@ -7,10 +7,11 @@
 
 namespace warpkit::antialiasing {
 
-constexpr int kRow = 0, kColumn = 1;  // the direction of a pair: (i, j) and (i, j + 1), or (i, j) and (i + 1, j)
-constexpr int kMostFaces = 1024;      // a walk between two pixels gives up after so many faces
+constexpr int kRow = 0,
+              kColumn = 1;        // the direction of a pair: (i, j) and (i, j + 1), or (i, j) and (i + 1, j)
+constexpr int kMostFaces = 1024;  // a walk between two pixels gives up after so many faces
 constexpr double kTurn = 1.0 / (1 << 24);  // pixels: a surface that goes back by less has not turned
-constexpr float kNone = 2;                 // the shift of a pair without a silhouette; others are in [-1/2, 1/2]
+constexpr float kNone = 2;  // the shift of a pair without a silhouette; others are in [-1/2, 1/2]
 
 // A vertex seen from the centre of a pixel, looking at its neighbour: `along` towards it, in pixels.
 struct Point {
@@ -125,7 +126,8 @@ WARPKIT_HD bool acts(const Crossing& crossing, int direction) {
   return direction == kRow ? size <= across : size < across;
 }
 
-// The silhouette between a pixel and the next one of its row or column. `along` counts from the first's centre.
+// The silhouette between a pixel and the next one of its row or column. `along` counts from the first's
+// centre.
 template <typename G>
 WARPKIT_HD Crossing find_crossing(const Scene<G>& scene, int64_t image, int64_t row, int64_t column,
                                   int direction) {
@@ -135,8 +137,7 @@ WARPKIT_HD Crossing find_crossing(const Scene<G>& scene, int64_t image, int64_t 
   int64_t face[2] = {scene.face_index[first], scene.face_index[second]};
   for (int k = 0; k < 2; ++k) face[k] = face[k] < 0 || face[k] >= scene.num_faces ? -1 : face[k];
   if (face[0] == face[1]) return none;
-  const bool second_nearer =
-      face[0] < 0 || (face[1] >= 0 && scene.depth[second] < scene.depth[first]);
+  const bool second_nearer = face[0] < 0 || (face[1] >= 0 && scene.depth[second] < scene.depth[first]);
   for (int k = 0; k < 2; ++k) {
     const int from = second_nearer ? 1 - k : k;
     if (face[from] < 0) break;
@@ -149,8 +150,8 @@ WARPKIT_HD Crossing find_crossing(const Scene<G>& scene, int64_t image, int64_t 
     Crossing crossing = follow(scene, image, line, face[from], face[1 - from]);
     if (crossing.state == Crossing::kGoesOn) continue;
     if (crossing.state == Crossing::kOneSurface || !acts(crossing, direction)) return none;
-    crossing.slope = line.sign * (crossing.high.along - crossing.low.along) /
-                     (crossing.high.across - crossing.low.across);
+    crossing.slope =
+        line.sign * (crossing.high.along - crossing.low.along) / (crossing.high.across - crossing.low.across);
     if (from == 1) crossing.along = 1.0 - crossing.along;
     return crossing;
   }
@@ -271,9 +272,11 @@ WARPKIT_HD A slope_of_pair(const Shifts<A>& shifts, const Colours<T>& colours, i
   const T* gradient = colours.gradient + image * colours.gradient_strides.image +
                       i * colours.gradient_strides.row + j * colours.gradient_strides.column;
   // `before` and `after` are what the pixel takes in the other direction
-  const int64_t step = direction == kRow ? in.column : in.row, other_step = direction == kRow ? in.row : in.column;
+  const int64_t step = direction == kRow ? in.column : in.row,
+                other_step = direction == kRow ? in.row : in.column;
   const int64_t giver = first_takes ? step : -step;
-  const A before = direction == kRow ? share.up : share.left, after = direction == kRow ? share.down : share.right;
+  const A before = direction == kRow ? share.up : share.left,
+          after = direction == kRow ? share.down : share.right;
   const A across = before + after;
   A sum = A(0);
   for (int64_t c = 0; c < colours.channels; ++c) {

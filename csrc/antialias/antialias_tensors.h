@@ -36,18 +36,16 @@ struct SceneTensors {
     STD_TORCH_CHECK(face_index_in.size(0) == image.size(0) && face_index_in.size(1) == image.size(2) &&
                         face_index_in.size(2) == image.size(3),
                     "face_index: expected B, H, W of image");
-    STD_TORCH_CHECK(
-        vertices_in.dim() == 3 && (vertices_in.size(2) == 3 || vertices_in.size(2) == 4) &&
-            vertices_in.size(0) == image.size(0),
-        "vertices: expected shape [B, V, 3] or [B, V, 4] with B of image");
+    STD_TORCH_CHECK(vertices_in.dim() == 3 && (vertices_in.size(2) == 3 || vertices_in.size(2) == 4) &&
+                        vertices_in.size(0) == image.size(0),
+                    "vertices: expected shape [B, V, 3] or [B, V, 4] with B of image");
     const auto dtype = vertices_in.scalar_type();
     STD_TORCH_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double,
                     "vertices: expected float32 or float64");
-    STD_TORCH_CHECK(depth_in.dim() == 3 && depth_in.scalar_type() == dtype &&
-                        depth_in.size(0) == face_index_in.size(0) &&
-                        depth_in.size(1) == face_index_in.size(1) &&
-                        depth_in.size(2) == face_index_in.size(2),
-                    "depth: expected the shape of face_index and the dtype of vertices");
+    STD_TORCH_CHECK(
+        depth_in.dim() == 3 && depth_in.scalar_type() == dtype && depth_in.size(0) == face_index_in.size(0) &&
+            depth_in.size(1) == face_index_in.size(1) && depth_in.size(2) == face_index_in.size(2),
+        "depth: expected the shape of face_index and the dtype of vertices");
     STD_TORCH_CHECK(faces_in.dim() == 2 && faces_in.size(1) == 3, "faces: expected shape [F, 3]");
     STD_TORCH_CHECK(faces_in.scalar_type() == ScalarType::Int || faces_in.scalar_type() == ScalarType::Long,
                     "faces: expected int32 or int64");
@@ -86,9 +84,8 @@ struct SceneTensors {
 
   // Room for the shifts of all pairs, in the type that an image of this type is computed in.
   Tensor make_shifts(bool wide_image) const {
-    return make_tensor(
-        vertices, {2, face_index.size(0), face_index.size(1), face_index.size(2)},
-        wide_image ? ScalarType::Double : ScalarType::Float);
+    return make_tensor(vertices, {2, face_index.size(0), face_index.size(1), face_index.size(2)},
+                       wide_image ? ScalarType::Double : ScalarType::Float);
   }
 };
 
