@@ -2,12 +2,18 @@
 // [B,H,W,D]
 //
 // out[b,i,j] = (b0 * attributes[v0] + b1 * attributes[v1]) + b2 * attributes[v2] for the vertices v0, v1, v2
-// of the face at the pixel; zeros where there is none, or it has an index out of range.
+// of the face at the pixel; zeros where there is none, or it has an index out of range. Attributes may be
+// half precision, with float32 barycentrics and sums.
+//
+// Backward: attributes[v_k] gets the sum over pixels of b_k * gradient; barycentric[k] gets
+// <gradient, attributes[v_k]>. Where nothing is shown, zero, whatever the gradient or barycentrics hold.
 #pragma once
 
 #include <cstdint>
 
+#include "common/half.h"
 #include "common/host_device.h"
+#include "common/vertex_sums.h"
 
 namespace warpkit {
 
@@ -20,9 +26,18 @@ struct InterpolateJob {
   int64_t num_faces;
   bool wide_faces;
   const int32_t* face_index;
-  const T* barycentric;
+  const Accumulator<T>* barycentric;
   T* out;
   int64_t batch, pixels;  // pixels of an image
+};
+
+// What the gradients need beside the job, whose `out` is not used.
+template <typename T>
+struct InterpolateBackwardJob {
+  InterpolateJob<T> forward;
+  const T* gradient;
+  int64_t height, width;
+  Accumulator<T>* barycentric_gradient;  // [B,H,W,3]; null: not wanted
 };
 
 // Where the three vertices' attributes of the face begin; false: none.
@@ -43,8 +58,42 @@ WARPKIT_HD bool fetch_attributes(const InterpolateJob<T>& job, int64_t image, in
 }
 
 template <typename T>
-WARPKIT_HD T blend(const T* barycentric, T a, T b, T c) {
-  return (barycentric[0] * a + barycentric[1] * b) + barycentric[2] * c;
+WARPKIT_HD void blend(const Accumulator<T>* barycentric, T a, T b, T c, T* out) {
+  narrow((barycentric[0] * widen(a) + barycentric[1] * widen(b)) + barycentric[2] * widen(c), out);
+}
+
+// The sum over pixels of barycentric x gradient, for csrc/common/vertex_sums.h.
+template <typename T>
+struct InterpolateSums {
+  const T* gradient;
+  const Accumulator<T>* barycentric;
+  int64_t dims, height, width;
+};
+
+template <int N, typename T, typename A>
+WARPKIT_HD void add_run(const InterpolateSums<T>& op, const PixelRun& run, A (&sums)[3][N]) {
+  const int64_t row = (run.image * op.height + run.row) * op.width;
+  for (int64_t at = row + run.begin; at < row + run.end; ++at) {
+    const T* gradient = op.gradient + at * op.dims + run.first;
+    const Accumulator<T>* barycentric = op.barycentric + 3 * at;
+    const A b0 = barycentric[0], b1 = barycentric[1], b2 = barycentric[2];
+    for (int d = 0; d < N; ++d) {
+      const A g = widen(gradient[d]);
+      sums[0][d] += b0 * g;
+      sums[1][d] += b1 * g;
+      sums[2][d] += b2 * g;
+    }
+  }
+}
+
+// Adds <gradient, attributes> over numbers first, first + step, ... of a pixel.
+template <typename T>
+WARPKIT_HD void add_products(const T* gradient, const T* const (&from)[3], int64_t dims, int64_t first,
+                             int64_t step, Accumulator<T> (&sums)[3]) {
+  for (int64_t d = first; d < dims; d += step) {
+    const Accumulator<T> g = widen(gradient[d]);
+    for (int k = 0; k < 3; ++k) sums[k] += g * widen(from[k][d]);
+  }
 }
 
 }  // namespace warpkit

@@ -9,9 +9,25 @@
 
 namespace warpkit {
 
-// The arguments of interpolate, contiguous, and its output.
+// Calls run(T()) for the dtype of attributes.
+template <typename Run>
+auto with_attribute_type(const torch::stable::Tensor& attributes, const Run& run) {
+  using torch::headeronly::ScalarType;
+  switch (attributes.scalar_type()) {
+    case ScalarType::Double:
+      return run(double());
+    case ScalarType::Half:
+      return run(Half());
+    case ScalarType::BFloat16:
+      return run(BFloat16());
+    default:
+      return run(float());
+  }
+}
+
+// The arguments of interpolate, contiguous.
 struct InterpolateTensors {
-  torch::stable::Tensor attributes, faces, face_index, barycentric, out;
+  torch::stable::Tensor attributes, faces, face_index, barycentric;
 
   InterpolateTensors(const torch::stable::Tensor& attributes_in, const torch::stable::Tensor& faces_in,
                      const torch::stable::Tensor& face_index_in,
@@ -20,8 +36,9 @@ struct InterpolateTensors {
     const auto dtype = attributes_in.scalar_type();
     const int64_t dim = attributes_in.dim();
     STD_TORCH_CHECK(dim == 2 || dim == 3, "attributes: expected shape [V, D] or [B, V, D]");
-    STD_TORCH_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double,
-                    "attributes: expected float32 or float64");
+    STD_TORCH_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double || dtype == ScalarType::Half ||
+                        dtype == ScalarType::BFloat16,
+                    "attributes: expected float32, float64, bfloat16 or float16");
     STD_TORCH_CHECK(faces_in.dim() == 2 && faces_in.size(1) == 3, "faces: expected shape [F, 3]");
     STD_TORCH_CHECK(faces_in.scalar_type() == ScalarType::Int || faces_in.scalar_type() == ScalarType::Long,
                     "faces: expected int32 or int64");
@@ -29,7 +46,9 @@ struct InterpolateTensors {
                     "face_index: expected int32 [B, H, W]");
     STD_TORCH_CHECK(dim == 2 || attributes_in.size(0) == face_index_in.size(0),
                     "attributes: expected the batch size of face_index");
-    STD_TORCH_CHECK(barycentric_in.scalar_type() == dtype, "barycentric: expected the dtype of attributes");
+    const auto expected = dtype == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+    STD_TORCH_CHECK(barycentric_in.scalar_type() == expected,
+                    "barycentric: expected float64 for float64 attributes, else float32");
     STD_TORCH_CHECK(barycentric_in.dim() == 4 && barycentric_in.size(3) == 3 &&
                         barycentric_in.size(0) == face_index_in.size(0) &&
                         barycentric_in.size(1) == face_index_in.size(1) &&
@@ -43,26 +62,96 @@ struct InterpolateTensors {
     faces = as_contiguous(faces_in);
     face_index = as_contiguous(face_index_in);
     barycentric = as_contiguous(barycentric_in);
-    out = make_tensor(attributes,
-                      {face_index.size(0), face_index.size(1), face_index.size(2), attributes.size(dim - 1)});
+  }
+
+  bool shared() const { return attributes.dim() == 2; }
+  int64_t num_vertices() const { return attributes.size(attributes.dim() - 2); }
+  int64_t dims() const { return attributes.size(attributes.dim() - 1); }
+
+  torch::stable::Tensor make_out() const {
+    return make_tensor(attributes, {face_index.size(0), face_index.size(1), face_index.size(2), dims()});
   }
 
   template <typename T>
-  InterpolateJob<T> job() const {
-    const bool shared = attributes.dim() == 2;
-    const int64_t num_vertices = attributes.size(shared ? 0 : 1), dims = attributes.size(shared ? 1 : 2);
+  InterpolateJob<T> job(T* out) const {
     return {static_cast<const T*>(attributes.const_data_ptr()),
-            shared ? 0 : num_vertices * dims,
-            num_vertices,
-            dims,
+            shared() ? 0 : num_vertices() * dims(),
+            num_vertices(),
+            dims(),
             faces.const_data_ptr(),
             faces.size(0),
             faces.scalar_type() == torch::headeronly::ScalarType::Long,
             static_cast<const int32_t*>(face_index.const_data_ptr()),
-            static_cast<const T*>(barycentric.const_data_ptr()),
-            static_cast<T*>(out.mutable_data_ptr()),
+            static_cast<const Accumulator<T>*>(barycentric.const_data_ptr()),
+            out,
             face_index.size(0),
             face_index.size(1) * face_index.size(2)};
+  }
+};
+
+// The arguments of interpolate_backward, contiguous, and its outputs; one that is not wanted is empty.
+struct InterpolateBackwardTensors {
+  InterpolateTensors inputs;
+  torch::stable::Tensor gradient, attributes_gradient, barycentric_gradient;
+  bool attributes_wanted, barycentric_wanted;
+
+  InterpolateBackwardTensors(const torch::stable::Tensor& gradient_in,
+                             const torch::stable::Tensor& attributes, const torch::stable::Tensor& faces,
+                             const torch::stable::Tensor& face_index,
+                             const torch::stable::Tensor& barycentric, bool attributes_wanted_in,
+                             bool barycentric_wanted_in)
+      : inputs(attributes, faces, face_index, barycentric),
+        attributes_wanted(attributes_wanted_in),
+        barycentric_wanted(barycentric_wanted_in) {
+    const torch::stable::Tensor &like = inputs.attributes, &ids = inputs.face_index;
+    STD_TORCH_CHECK(gradient_in.scalar_type() == like.scalar_type() && gradient_in.device() == like.device(),
+                    "gradient: expected the dtype and device of attributes");
+    STD_TORCH_CHECK(gradient_in.dim() == 4 && gradient_in.size(0) == ids.size(0) &&
+                        gradient_in.size(1) == ids.size(1) && gradient_in.size(2) == ids.size(2) &&
+                        gradient_in.size(3) == inputs.dims(),
+                    "gradient: expected shape [B, H, W, D]");
+    gradient = as_contiguous(gradient_in);
+    if (!attributes_wanted) {
+      attributes_gradient = make_tensor(like, {0});
+    } else if (inputs.shared()) {
+      attributes_gradient = make_tensor(like, {like.size(0), like.size(1)});
+    } else {
+      attributes_gradient = make_tensor(like, {like.size(0), like.size(1), like.size(2)});
+    }
+    barycentric_gradient =
+        barycentric_wanted
+            ? make_tensor(inputs.barycentric, {ids.size(0), ids.size(1), ids.size(2), int64_t(3)})
+            : make_tensor(inputs.barycentric, {0});
+  }
+
+  template <typename T>
+  InterpolateBackwardJob<T> job() const {
+    const torch::stable::Tensor& ids = inputs.face_index;
+    return {
+        inputs.job<T>(nullptr), static_cast<const T*>(gradient.const_data_ptr()), ids.size(1), ids.size(2),
+        barycentric_wanted ? static_cast<Accumulator<T>*>(barycentric_gradient.mutable_data_ptr()) : nullptr};
+  }
+
+  VertexSums sums() const {
+    const torch::stable::Tensor& ids = inputs.face_index;
+    return {inputs.faces.const_data_ptr(),
+            inputs.faces.size(0),
+            inputs.faces.scalar_type() == torch::headeronly::ScalarType::Long,
+            static_cast<const int32_t*>(ids.const_data_ptr()),
+            ids.size(0),
+            1,
+            ids.size(1),
+            ids.size(2),
+            inputs.num_vertices(),
+            inputs.dims(),
+            inputs.shared()};
+  }
+
+  template <typename T>
+  InterpolateSums<T> sums_op() const {
+    return {static_cast<const T*>(gradient.const_data_ptr()),
+            static_cast<const Accumulator<T>*>(inputs.barycentric.const_data_ptr()), inputs.dims(),
+            inputs.face_index.size(1), inputs.face_index.size(2)};
   }
 };
 

@@ -221,15 +221,9 @@ def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments) -> Tens
     shown = (face_index >= 0) & (face_index < len(faces))
     corners = faces[torch.where(shown, face_index, 0).long()].long()  # [B, H, W, 3]
     shown = shown & ((corners >= 0) & (corners < num_vertices)).all(-1)
-    corners = torch.where(shown[..., None], corners, 0)
-    out = (
-        torch.stack(
-            [
-                image[ids] * weights[..., None]
-                for image, ids, weights in zip(attributes, corners, barycentric, strict=True)
-            ]
-        )
-        if batch
-        else attributes.new_zeros(*face_index.shape, 3, dims)
-    )  # [B, H, W, 3, D]
-    return torch.where(shown[..., None], (out[..., 0, :] + out[..., 1, :]) + out[..., 2, :], 0)
+    # Selected before they are multiplied, so that no NaN of what is not shown enters a gradient.
+    corners = torch.where(shown[..., None], corners, 0).flatten(1)[..., None].expand(-1, -1, dims)
+    values = attributes.gather(1, corners).view(*face_index.shape, 3, dims)
+    values = torch.where(shown[..., None, None], values, 0)
+    out = values * torch.where(shown[..., None], barycentric, 0)[..., None]  # [B, H, W, 3, D]
+    return (out[..., 0, :] + out[..., 1, :]) + out[..., 2, :]

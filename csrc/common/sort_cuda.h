@@ -1,0 +1,61 @@
+// A stable sort on the device and where each key begins in it: how sums get a fixed order.
+// Include from .cu files only.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <array>
+#include <optional>
+
+#include "common/cuda.h"
+#include "common/tensors.h"
+
+namespace warpkit {
+
+namespace sort_detail {
+
+// starts[key]: how many of the sorted keys are smaller; for 0..count.
+static __global__ void __launch_bounds__(256)
+    search_keys(const int64_t* sorted, int64_t total, int64_t count, int64_t* starts) {
+  for (int64_t key = int64_t(blockIdx.x) * 256 + threadIdx.x; key <= count; key += int64_t(gridDim.x) * 256) {
+    int64_t low = 0, high = total;
+    while (low < high) {
+      const int64_t middle = low + (high - low) / 2;
+      if (sorted[middle] < key) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    starts[key] = low;
+  }
+}
+
+}  // namespace sort_detail
+
+// order: where the sorted keys stood; starts[key]: where the first of a key stands in it.
+struct Sorted {
+  torch::stable::Tensor order, starts;
+};
+
+// Of keys [N] int64 >= 0; starts [count + 1]. No synchronisation with the host.
+inline Sorted sort_keys(const torch::stable::Tensor& keys, int64_t count, cudaStream_t stream) {
+  using torch::stable::Tensor;
+  using torch::stable::detail::from;
+  using torch::stable::detail::to;
+  std::array<StableIValue, 4> stack{from(keys), from(std::optional<bool>(true)), from(int64_t(-1)),
+                                    from(false)};
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
+  const Tensor sorted = to<Tensor>(stack[0]), order = to<Tensor>(stack[1]);
+  Tensor starts = make_tensor(keys, {count + 1});
+  const int64_t blocks = count / 256 + 1, most = int64_t(1) << 30;
+  sort_detail::search_keys<<<static_cast<unsigned>(blocks < most ? blocks : most), 256, 0, stream>>>(
+      static_cast<const int64_t*>(sorted.const_data_ptr()), keys.numel(), count,
+      static_cast<int64_t*>(starts.mutable_data_ptr()));
+  check_launch();
+  return {order, starts};
+}
+
+}  // namespace warpkit
