@@ -285,10 +285,11 @@ def _third(sizes: Sizes) -> tuple[int, int]:
 
 
 CASES = (
-    Case("rasterize affine", *_rasterize(3)),
-    Case("rasterize perspective", *_rasterize(4)),
-    Case("rasterize without back faces", *_rasterize(3, cull="back")),
-    Case("barycentrics", _make_barycentrics, lambda sizes, **inputs: warpkit.barycentrics(**inputs)),
+    Case("rasterize affine", *_rasterize(3), ("vertices",)),
+    Case("rasterize perspective", *_rasterize(4), ("vertices",)),
+    Case("rasterize without back faces", *_rasterize(3, cull="back"), ("vertices",)),
+    Case("rasterize cut by a far near plane", *_rasterize(4, near=0.7), ("vertices",)),
+    Case("barycentrics", _make_barycentrics, lambda sizes, **inputs: warpkit.barycentrics(**inputs), ("vertices",)),
     Case(
         "visible_faces",
         lambda draw: {"face_index": draw.fragments()["face_index"]},

@@ -187,3 +187,18 @@ def test_a_cut_face_whose_hidden_corner_is_not_finite_draws_nothing() -> None:
         broken = triangle.clone()
         broken[hidden, component] = value
         assert (warpkit.rasterize(broken[None], torch.tensor([[0, 1, 2]]), (40, 40)).face_index == -1).all()
+
+
+@pytest.mark.parametrize("visibility", ["pixel", None])
+@given(seed=st.integers(0, 10**6))
+@fast
+def test_mesh_flow_of_meshes_that_are_cut_equals_its_twin(visibility: Any, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randn(1, 20, 4, generator=generator, dtype=torch.float64)
+    sources = torch.randn(1, 2, 20, 4, generator=generator, dtype=torch.float64)
+    faces = torch.randint(0, 20, (25, 3), generator=generator)
+    mine, twin = (
+        op(sources, target, faces, (24, 30), visibility=visibility) for op in (warpkit.mesh_flow, reference.mesh_flow)
+    )
+    assert torch.equal(mine.visible, twin.visible)
+    torch.testing.assert_close(mine.grid, twin.grid, rtol=1e-9, atol=1e-9)

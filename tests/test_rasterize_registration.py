@@ -63,14 +63,6 @@ def test_exports_and_loads() -> None:
     assert torch.equal(colours, render(VERTICES, FACES)[0])
 
 
-def test_gradients_are_refused_not_wrong() -> None:
-    vertices = VERTICES.clone().requires_grad_()
-    fragments = warpkit.rasterize(vertices, FACES, (12, 13))
-    assert not fragments.face_index.requires_grad
-    with pytest.raises(NotImplementedError, match="not available yet"):
-        fragments.depth[fragments.face_index >= 0].sum().backward()
-
-
 def digest() -> str:
     """A fingerprint of many answers: equal for equal bits."""
     generator = torch.Generator().manual_seed(7)

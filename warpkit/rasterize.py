@@ -49,7 +49,8 @@ def rasterize(
     Coverage is exact, without holes or doubles on shared edges, for vertices up to 2^53 pixels away; a face that
     reaches farther, has a vertex that is not finite or no area after snapping, draws nothing.
 
-    face_index has no gradient. Gradients of barycentric and depth are not available yet: backward through them raises.
+    barycentric and depth are differentiable in the vertices, once; which face a pixel shows is not (`antialias` is for
+    that). Background has no gradient, nor have the barycentrics of a face without area.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -75,7 +76,7 @@ def barycentrics(vertices: Tensor, faces: Tensor, face_index: Tensor, *, near: f
     Returns:
         (barycentric ``[B, H, W, 3]``, depth ``[B, H, W]``); zeros and +inf: none. Never negative, sum one.
 
-    Gradients are not available yet: backward through the outputs raises.
+    Differentiable in the vertices, as `rasterize` is.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -149,9 +150,57 @@ def _(face_index: Tensor, num_faces: int) -> Tensor:
     return face_index.new_empty(face_index.shape[0], num_faces, dtype=torch.bool)
 
 
-def _no_gradient(ctx: Any, *gradients: Tensor) -> Any:
-    raise NotImplementedError("warpkit: gradients of rasterize and barycentrics are not available yet; detach vertices")
+@torch.library.register_fake("warpkit::barycentrics_backward")
+def _(
+    barycentric_gradient: Tensor,
+    depth_gradient: Tensor,
+    vertices: Tensor,
+    faces: Tensor,
+    face_index: Tensor,
+    near: float,
+    deterministic: bool,
+) -> Tensor:
+    return vertices.new_empty(vertices.shape)
 
 
-torch.library.register_autograd("warpkit::rasterize", _no_gradient)
-torch.library.register_autograd("warpkit::barycentrics", _no_gradient)
+def _vertices_gradient(ctx: Any, barycentric_gradient: Tensor, depth_gradient: Tensor) -> Tensor:
+    vertices, faces, face_index = ctx.saved_tensors
+    return torch.ops.warpkit.barycentrics_backward(
+        barycentric_gradient,
+        depth_gradient,
+        vertices,
+        faces,
+        face_index,
+        ctx.near,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+
+
+def _save_rasterize(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    vertices, faces, ctx.near = inputs[0], inputs[1], inputs[5]
+    ctx.mark_non_differentiable(output[2])
+    ctx.save_for_backward(vertices, faces, output[2])
+
+
+def _rasterize_backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    return _vertices_gradient(ctx, gradients[0], gradients[1]), None, None, None, None, None
+
+
+def _save_barycentrics(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.near = inputs[3]
+    ctx.save_for_backward(*inputs[:3])
+
+
+def _barycentrics_backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    return _vertices_gradient(ctx, *gradients), None, None, None
+
+
+def _no_second_gradient(ctx: Any, *gradients: Tensor) -> Any:
+    raise NotImplementedError(
+        "warpkit: rasterize and barycentrics have no second derivative; call backward without create_graph"
+    )
+
+
+torch.library.register_autograd("warpkit::rasterize", _rasterize_backward, setup_context=_save_rasterize)
+torch.library.register_autograd("warpkit::barycentrics", _barycentrics_backward, setup_context=_save_barycentrics)
+torch.library.register_autograd("warpkit::barycentrics_backward", _no_second_gradient)
