@@ -1,4 +1,4 @@
-"""rasterize and its companions as PyTorch sees them: errors, fake kernels, compile, SIMD levels, gradients refused."""
+"""rasterize and its companions as PyTorch sees them: errors, fake kernels, compile, SIMD levels."""
 
 import hashlib
 import io
