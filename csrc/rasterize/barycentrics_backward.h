@@ -30,12 +30,12 @@ struct HomogeneousFace {
   bool perspective;
 };
 
-// What barycentrics() asks of a face before it gives values: the long way.
+// What barycentrics() asks of a face before it gives values: the long way, out of line as it is rarely taken.
 template <typename T>
 #if defined(__CUDACC__)
-__host__ __device__ __noinline__
+__host__ __device__
 #endif
-    bool draws(Mesh<T> mesh, View view, int64_t face) {
+    static __attribute__((noinline)) bool draws(Mesh<T> mesh, View view, int64_t face) {
   Corner corner[3];
   CutFace cut;
   if (!fetch_corners(mesh, view, face, corner)) return false;
