@@ -279,13 +279,6 @@ def test_exports_and_saves(tmp_path: Any) -> None:
     assert torch.equal(resized.grid, warpkit.resize_flow(FLOW, (6, 7)).grid)
 
 
-def test_gradient_of_composing_is_refused_not_wrong() -> None:
-    flow = warpkit.compose_flow(SCENE.sources.clone().requires_grad_(), SCENE.faces, SCENE.fragments)
-    assert not flow.visible.requires_grad  # type: ignore[union-attr]
-    with pytest.raises(NotImplementedError, match="not available yet"):
-        flow.grid.sum().backward()
-
-
 def compose(**changes: Any) -> Flow:
     arguments = {"source_vertices": SCENE.sources, "faces": SCENE.faces, "target": SCENE.fragments, **changes}
     return warpkit.compose_flow(**arguments)

@@ -42,7 +42,9 @@ def compose_flow(
         Flow: grid ``[B, S, H, W, 2]``, visible ``[B, S, H, W]``. Not visible where there is no face, where the face is
         not in source_visible or face_mask, and where the point is not finite or not in front of the source's camera.
 
-    Gradients are not available yet: backward through grid raises.
+    Differentiable once in source_vertices and the target's barycentrics, where visible; visible itself is not
+    differentiated. Gradients are repeatable on the CPU always, on CUDA under
+    `torch.use_deterministic_algorithms(True)`.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -110,8 +112,52 @@ def _(
     return source_vertices.new_empty(*shape, 2), source_vertices.new_empty(shape, dtype=torch.bool)
 
 
-def _no_gradient(ctx: Any, *gradients: Tensor) -> Any:
-    raise NotImplementedError("warpkit: the gradient of compose_flow is not available yet; detach its inputs")
+@torch.library.register_fake("warpkit::compose_flow_backward")
+def _(
+    gradient: Tensor,
+    source_vertices: Tensor,
+    faces: Tensor,
+    face_index: Tensor,
+    barycentric: Tensor,
+    visible: Tensor,
+    vertices_wanted: bool,
+    barycentric_wanted: bool,
+    deterministic: bool,
+) -> tuple[Tensor, Tensor]:
+    return (
+        source_vertices.new_empty(source_vertices.shape if vertices_wanted else 0),
+        barycentric.new_empty(barycentric.shape if barycentric_wanted else 0),
+    )
 
 
-torch.library.register_autograd("warpkit::compose_flow", _no_gradient)
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs[:4], output[1])
+
+
+def _backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor | None, None, None, Tensor | None, None, None]:
+    vertices_wanted, barycentric_wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[3]
+    vertices_gradient, barycentric_gradient = torch.ops.warpkit.compose_flow_backward(
+        gradient,
+        *ctx.saved_tensors,
+        vertices_wanted,
+        barycentric_wanted,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    return (
+        vertices_gradient if vertices_wanted else None,
+        None,
+        None,
+        barycentric_gradient if barycentric_wanted else None,
+        None,
+        None,
+    )
+
+
+def _no_second_gradient(ctx: Any, *gradients: Tensor) -> Any:
+    raise NotImplementedError(
+        "warpkit: compose_flow and mesh_flow have no second derivative; call backward without create_graph"
+    )
+
+
+torch.library.register_autograd("warpkit::compose_flow", _backward, setup_context=_save)
+torch.library.register_autograd("warpkit::compose_flow_backward", _no_second_gradient)

@@ -7,11 +7,16 @@
 // sum(b w). Not visible, and -2 in the grid: no face, an index out of range, a face that is not in
 // source_visible or not in face_mask, and a point that is not finite, or not in front of the source's camera
 // (sum(b w) <= 0).
+//
+// Backward: where visible, source_vertices get the sum over pixels, barycentric the sum over sources; the z
+// of a vertex gets zero. Elsewhere zero, whatever the gradient or the barycentrics hold. `visible` is
+// forward's, or has more hidden: it is not differentiated.
 #pragma once
 
 #include <cstdint>
 
 #include "common/host_device.h"
+#include "common/vertex_sums.h"
 
 namespace warpkit::flow {
 
@@ -70,6 +75,78 @@ WARPKIT_HD Point<T> compose_point(const T* barycentric, const T* a, const T* b, 
   point.visible = point.visible && point.x - point.x == T(0) && point.y - point.y == T(0);
   if (!point.visible) point.x = point.y = T(-2);
   return point;
+}
+
+// What the gradients need beside the job, whose outputs are not used.
+template <typename T>
+struct ComposeBackwardJob {
+  ComposeJob<T> forward;
+  const unsigned char* visible;  // [B,S,H,W]
+  const T* gradient;             // [B,S,H,W,2]
+  int64_t height, width;
+  T* barycentric_gradient;  // [B,H,W,3]; null: not wanted
+};
+
+// The gradient of the sums that a point is made of: x, y and, for clip space, w.
+template <typename T>
+struct PointGradient {
+  T x, y, w;
+};
+
+template <typename T>
+WARPKIT_HD PointGradient<T> point_gradient(const T* barycentric, const T* a, const T* b, const T* c,
+                                           int64_t components, const T* gradient) {
+  if (components < 4) return {gradient[0], gradient[1], T(0)};
+  const T inverse = T(1) / blend(barycentric, a[3], b[3], c[3]);
+  const T x = blend(barycentric, a[0], b[0], c[0]) * inverse,
+          y = blend(barycentric, a[1], b[1], c[1]) * inverse;
+  return {gradient[0] * inverse, gradient[1] * inverse, -(gradient[0] * x + gradient[1] * y) * inverse};
+}
+
+// What a run of pixels gives to the vertices of its face, for csrc/common/vertex_sums.h.
+template <int N, typename T, typename A>
+WARPKIT_HD void add_run(const ComposeBackwardJob<T>& job, const PixelRun& run, A (&sums)[3][N]) {
+  const T* vertices = job.forward.vertices + run.image * job.forward.num_vertices * N;
+  const T *a = vertices + run.vertex[0] * N, *b = vertices + run.vertex[1] * N,
+          *c = vertices + run.vertex[2] * N;
+  const int64_t row = (run.image * job.height + run.row) * job.width;
+  const int64_t target_row = (run.image / job.forward.sources * job.height + run.row) * job.width;
+  for (int64_t j = run.begin; j < run.end; ++j) {
+    if (!job.visible[row + j]) continue;
+    const T* barycentric = job.forward.barycentric + 3 * (target_row + j);
+    const PointGradient<T> point = point_gradient(barycentric, a, b, c, N, job.gradient + 2 * (row + j));
+    for (int k = 0; k < 3; ++k) {
+      sums[k][0] += static_cast<A>(barycentric[k]) * static_cast<A>(point.x);
+      sums[k][1] += static_cast<A>(barycentric[k]) * static_cast<A>(point.y);
+      if (N == 4) sums[k][N - 1] += static_cast<A>(barycentric[k]) * static_cast<A>(point.w);
+    }
+  }
+}
+
+// The gradient of a pixel's barycentrics.
+template <typename T>
+WARPKIT_HD void write_barycentric_gradient(const ComposeBackwardJob<T>& job, int64_t image, int64_t pixel) {
+  const ComposeJob<T>& forward = job.forward;
+  const int64_t at = image * forward.pixels + pixel, components = forward.components;
+  T sums[3] = {};
+  int64_t index[3];
+  if (fetch_face(forward, forward.face_index[at], index)) {
+    const T* barycentric = forward.barycentric + 3 * at;
+    for (int64_t source = 0; source < forward.sources; ++source) {
+      const int64_t which = image * forward.sources + source, from = which * forward.pixels + pixel;
+      if (!job.visible[from]) continue;
+      const T* vertices = forward.vertices + which * forward.num_vertices * components;
+      const T* corner[3] = {vertices + index[0] * components, vertices + index[1] * components,
+                            vertices + index[2] * components};
+      const PointGradient<T> point =
+          point_gradient(barycentric, corner[0], corner[1], corner[2], components, job.gradient + 2 * from);
+      for (int k = 0; k < 3; ++k) {
+        sums[k] += point.x * corner[k][0] + point.y * corner[k][1];
+        if (components == 4) sums[k] += point.w * corner[k][3];
+      }
+    }
+  }
+  for (int k = 0; k < 3; ++k) job.barycentric_gradient[3 * at + k] = sums[k];
 }
 
 }  // namespace warpkit::flow

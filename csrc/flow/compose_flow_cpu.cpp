@@ -4,6 +4,7 @@
 
 #include "common/huge_pages.h"
 #include "common/parallel.h"
+#include "common/vertex_sums_cpu.h"
 #include "flow/compose_flow_tensors.h"
 
 namespace warpkit::flow {
@@ -43,13 +44,20 @@ void compose_strip(const ComposeJob<T>& job, int64_t image, int64_t source, int6
   }
 }
 
-template <typename T>
-void run(const ComposeJob<T>& job) {
+// Calls strip(image, begin, end) for pixels begin..end of each image.
+template <typename T, typename Strip>
+void for_each_strip(const ComposeJob<T>& job, const Strip& strip) {
   constexpr int64_t kPixels = 4096;
   const int64_t strips = (job.pixels + kPixels - 1) / kPixels;
   run_tasks(job.batch * strips, [&](int64_t task) {
-    const int64_t image = task / strips, begin = task % strips * kPixels,
-                  end = std::min(begin + kPixels, job.pixels);
+    const int64_t begin = task % strips * kPixels;
+    strip(task / strips, begin, std::min(begin + kPixels, job.pixels));
+  });
+}
+
+template <typename T>
+void run(const ComposeJob<T>& job) {
+  for_each_strip(job, [&](int64_t image, int64_t begin, int64_t end) {
     for (int64_t source = 0; source < job.sources; ++source) {
       switch (job.components) {
         case 2:
@@ -76,8 +84,31 @@ std::tuple<Tensor, Tensor> compose_flow(const Tensor& source_vertices, const Ten
   return {tensors.grid, tensors.visible};
 }
 
+// Sums over pixels are repeatable here whatever `deterministic` says.
+std::tuple<Tensor, Tensor> compose_flow_backward(const Tensor& gradient, const Tensor& source_vertices,
+                                                 const Tensor& faces, const Tensor& face_index,
+                                                 const Tensor& barycentric, const Tensor& visible,
+                                                 bool vertices_wanted, bool barycentric_wanted, bool) {
+  ComposeBackwardTensors tensors(gradient, source_vertices, faces, face_index, barycentric, visible,
+                                 vertices_wanted, barycentric_wanted);
+  const auto run_backward = [&](auto kind) {
+    using T = decltype(kind);
+    const ComposeBackwardJob<T> job = tensors.job<T>();
+    if (vertices_wanted) sum_to_vertices<T, 4, 3, 2>(tensors.sums(), job, tensors.vertices_gradient);
+    if (!barycentric_wanted) return;
+    for_each_strip(job.forward, [&](int64_t image, int64_t begin, int64_t end) {
+      for (int64_t pixel = begin; pixel < end; ++pixel) write_barycentric_gradient(job, image, pixel);
+    });
+  };
+  source_vertices.scalar_type() == ScalarType::Double ? run_backward(double()) : run_backward(float());
+  return {tensors.vertices_gradient, tensors.barycentric_gradient};
+}
+
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(warpkit, CPU, m) { m.impl("compose_flow", TORCH_BOX(&compose_flow)); }
+STABLE_TORCH_LIBRARY_IMPL(warpkit, CPU, m) {
+  m.impl("compose_flow", TORCH_BOX(&compose_flow));
+  m.impl("compose_flow_backward", TORCH_BOX(&compose_flow_backward));
+}
 
 }  // namespace warpkit::flow

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "common/cuda.h"
+#include "common/vertex_sums_cuda.h"
 #include "flow/compose_flow_tensors.h"
 
 namespace warpkit::flow {
@@ -41,11 +42,24 @@ __global__ void __launch_bounds__(kThreads) compose_pixels(ComposeJob<T> job) {
 }
 
 template <typename T>
+__global__ void __launch_bounds__(kThreads) barycentric_pixels(ComposeBackwardJob<T> job) {
+  const int64_t total = job.forward.batch * job.forward.pixels, stride = int64_t(gridDim.x) * kThreads;
+  for (int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x; at < total; at += stride) {
+    const int64_t image = at / job.forward.pixels;
+    write_barycentric_gradient(job, image, at - image * job.forward.pixels);
+  }
+}
+
+unsigned blocks_for(int64_t threads) {
+  const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
+  return static_cast<unsigned>(blocks < most ? blocks : most);
+}
+
+template <typename T>
 void launch(const ComposeJob<T>& job, cudaStream_t stream) {
-  const int64_t total = job.batch * job.pixels, most = int64_t(1) << 30;
+  const int64_t total = job.batch * job.pixels;
   if (total == 0 || job.sources == 0) return;
-  const int64_t blocks = (total + kThreads - 1) / kThreads;
-  compose_pixels<T><<<static_cast<unsigned>(blocks < most ? blocks : most), kThreads, 0, stream>>>(job);
+  compose_pixels<T><<<blocks_for(total), kThreads, 0, stream>>>(job);
   check_launch();
 }
 
@@ -61,8 +75,34 @@ std::tuple<Tensor, Tensor> compose_flow(const Tensor& source_vertices, const Ten
   return {tensors.grid, tensors.visible};
 }
 
+std::tuple<Tensor, Tensor> compose_flow_backward(const Tensor& gradient, const Tensor& source_vertices,
+                                                 const Tensor& faces, const Tensor& face_index,
+                                                 const Tensor& barycentric, const Tensor& visible,
+                                                 bool vertices_wanted, bool barycentric_wanted,
+                                                 bool deterministic) {
+  const torch::stable::accelerator::DeviceGuard guard(source_vertices.get_device_index());
+  ComposeBackwardTensors tensors(gradient, source_vertices, faces, face_index, barycentric, visible,
+                                 vertices_wanted, barycentric_wanted);
+  const cudaStream_t stream = current_stream(source_vertices);
+  const auto run_backward = [&](auto kind) {
+    using T = decltype(kind);
+    const ComposeBackwardJob<T> job = tensors.job<T>();
+    if (vertices_wanted) {
+      sum_to_vertices<T, 4, 3, 2>(tensors.sums(), job, tensors.vertices_gradient, deterministic, stream);
+    }
+    if (!barycentric_wanted || face_index.numel() == 0) return;
+    barycentric_pixels<T><<<blocks_for(face_index.numel()), kThreads, 0, stream>>>(job);
+    check_launch();
+  };
+  source_vertices.scalar_type() == ScalarType::Double ? run_backward(double()) : run_backward(float());
+  return {tensors.vertices_gradient, tensors.barycentric_gradient};
+}
+
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(warpkit, CUDA, m) { m.impl("compose_flow", TORCH_BOX(&compose_flow)); }
+STABLE_TORCH_LIBRARY_IMPL(warpkit, CUDA, m) {
+  m.impl("compose_flow", TORCH_BOX(&compose_flow));
+  m.impl("compose_flow_backward", TORCH_BOX(&compose_flow_backward));
+}
 
 }  // namespace warpkit::flow

@@ -28,14 +28,12 @@ inline const unsigned char* flags_data(const std::optional<Tensor>& flags) {
   return flags ? static_cast<const unsigned char*>(flags->const_data_ptr()) : nullptr;
 }
 
-// The arguments of compose_flow, contiguous, and its outputs.
-struct ComposeTensors {
-  Tensor vertices, faces, face_index, barycentric, grid, visible;
-  std::optional<Tensor> source_visible, face_mask;
+// The arguments that compose_flow and its backward share, contiguous.
+struct ComposeArguments {
+  Tensor vertices, faces, face_index, barycentric;
 
-  ComposeTensors(const Tensor& vertices_in, const Tensor& faces_in, const Tensor& face_index_in,
-                 const Tensor& barycentric_in, const std::optional<Tensor>& source_visible_in,
-                 const std::optional<Tensor>& face_mask_in) {
+  ComposeArguments(const Tensor& vertices_in, const Tensor& faces_in, const Tensor& face_index_in,
+                   const Tensor& barycentric_in) {
     const auto dtype = vertices_in.scalar_type();
     STD_TORCH_CHECK(vertices_in.dim() == 4 && vertices_in.size(3) >= 2 && vertices_in.size(3) <= 4,
                     "source_vertices: expected shape [B, S, V, 2], [B, S, V, 3] or [B, S, V, 4]");
@@ -58,20 +56,13 @@ struct ComposeTensors {
     STD_TORCH_CHECK(
         faces_in.device() == device && face_index_in.device() == device && barycentric_in.device() == device,
         "compose_flow: expected all arguments on one device");
-    check_face_flags("source_visible", source_visible_in, vertices_in, faces_in);
-    check_face_flags("face_mask", face_mask_in, vertices_in, faces_in);
     vertices = as_contiguous(vertices_in);
     faces = as_contiguous(faces_in);
     face_index = as_contiguous(face_index_in);
     barycentric = as_contiguous(barycentric_in);
-    if (source_visible_in) source_visible = as_contiguous(*source_visible_in);
-    if (face_mask_in) face_mask = as_contiguous(*face_mask_in);
-    const int64_t batch = vertices.size(0), sources = vertices.size(1);
-    const int64_t height = face_index.size(1), width = face_index.size(2);
-    grid = make_tensor(vertices, {batch, sources, height, width, 2});
-    visible = make_tensor(vertices, {batch, sources, height, width}, ScalarType::Bool);
   }
 
+  // Without flags and outputs.
   template <typename T>
   ComposeJob<T> job() const {
     return {static_cast<const T*>(vertices.const_data_ptr()),
@@ -84,11 +75,98 @@ struct ComposeTensors {
             faces.scalar_type() == ScalarType::Long,
             static_cast<const int32_t*>(face_index.const_data_ptr()),
             static_cast<const T*>(barycentric.const_data_ptr()),
-            flags_data(source_visible),
-            flags_data(face_mask),
-            static_cast<T*>(grid.mutable_data_ptr()),
-            static_cast<unsigned char*>(visible.mutable_data_ptr()),
+            nullptr,
+            nullptr,
+            nullptr,
+            nullptr,
             face_index.size(1) * face_index.size(2)};
+  }
+};
+
+// The arguments of compose_flow and its outputs.
+struct ComposeTensors {
+  ComposeArguments inputs;
+  Tensor grid, visible;
+  std::optional<Tensor> source_visible, face_mask;
+
+  ComposeTensors(const Tensor& vertices, const Tensor& faces, const Tensor& face_index,
+                 const Tensor& barycentric, const std::optional<Tensor>& source_visible_in,
+                 const std::optional<Tensor>& face_mask_in)
+      : inputs(vertices, faces, face_index, barycentric) {
+    check_face_flags("source_visible", source_visible_in, vertices, faces);
+    check_face_flags("face_mask", face_mask_in, vertices, faces);
+    if (source_visible_in) source_visible = as_contiguous(*source_visible_in);
+    if (face_mask_in) face_mask = as_contiguous(*face_mask_in);
+    const int64_t batch = vertices.size(0), sources = vertices.size(1);
+    const int64_t height = face_index.size(1), width = face_index.size(2);
+    grid = make_tensor(vertices, {batch, sources, height, width, 2});
+    visible = make_tensor(vertices, {batch, sources, height, width}, ScalarType::Bool);
+  }
+
+  template <typename T>
+  ComposeJob<T> job() const {
+    ComposeJob<T> job = inputs.job<T>();
+    job.source_visible = flags_data(source_visible);
+    job.face_mask = flags_data(face_mask);
+    job.grid = static_cast<T*>(grid.mutable_data_ptr());
+    job.visible = static_cast<unsigned char*>(visible.mutable_data_ptr());
+    return job;
+  }
+};
+
+// The arguments of compose_flow_backward, contiguous, and its outputs; one that is not wanted is empty.
+struct ComposeBackwardTensors {
+  ComposeArguments inputs;
+  Tensor gradient, visible, vertices_gradient, barycentric_gradient;
+  bool barycentric_wanted;
+
+  ComposeBackwardTensors(const Tensor& gradient_in, const Tensor& vertices, const Tensor& faces,
+                         const Tensor& face_index, const Tensor& barycentric, const Tensor& visible_in,
+                         bool vertices_wanted, bool barycentric_wanted_in)
+      : inputs(vertices, faces, face_index, barycentric), barycentric_wanted(barycentric_wanted_in) {
+    const int64_t batch = vertices.size(0), sources = vertices.size(1), height = face_index.size(1),
+                  width = face_index.size(2);
+    const auto is_image = [&](const Tensor& tensor, int64_t dim) {
+      return tensor.dim() == dim && tensor.size(0) == batch && tensor.size(1) == sources &&
+             tensor.size(2) == height && tensor.size(3) == width && tensor.device() == vertices.device();
+    };
+    STD_TORCH_CHECK(is_image(gradient_in, 5) && gradient_in.size(4) == 2 &&
+                        gradient_in.scalar_type() == vertices.scalar_type(),
+                    "gradient: expected shape [B, S, H, W, 2], dtype and device of source_vertices");
+    STD_TORCH_CHECK(is_image(visible_in, 4) && visible_in.scalar_type() == ScalarType::Bool,
+                    "visible: expected bool [B, S, H, W] on the device of source_vertices");
+    gradient = as_contiguous(gradient_in);
+    visible = as_contiguous(visible_in);
+    vertices_gradient = vertices_wanted
+                            ? make_tensor(vertices, {batch, sources, vertices.size(2), vertices.size(3)})
+                            : make_tensor(vertices, {0});
+    barycentric_gradient = barycentric_wanted ? make_tensor(vertices, {batch, height, width, int64_t(3)})
+                                              : make_tensor(vertices, {0});
+  }
+
+  template <typename T>
+  ComposeBackwardJob<T> job() const {
+    return {inputs.job<T>(),
+            static_cast<const unsigned char*>(visible.const_data_ptr()),
+            static_cast<const T*>(gradient.const_data_ptr()),
+            inputs.face_index.size(1),
+            inputs.face_index.size(2),
+            barycentric_wanted ? static_cast<T*>(barycentric_gradient.mutable_data_ptr()) : nullptr};
+  }
+
+  // All sources of an image share its ids.
+  VertexSums sums() const {
+    return {inputs.faces.const_data_ptr(),
+            inputs.faces.size(0),
+            inputs.faces.scalar_type() == ScalarType::Long,
+            static_cast<const int32_t*>(inputs.face_index.const_data_ptr()),
+            inputs.vertices.size(0) * inputs.vertices.size(1),
+            inputs.vertices.size(1),
+            inputs.face_index.size(1),
+            inputs.face_index.size(2),
+            inputs.vertices.size(2),
+            inputs.vertices.size(3),
+            false};
   }
 };
 

@@ -17,24 +17,45 @@ def compose_flow(
     face_mask: Tensor | None = None,
 ) -> Flow:
     """Where the target's surface lies in each source; see `warpkit.compose_flow`."""
-    sources = []
-    for s in range(source_vertices.shape[1]):
-        points = interpolate(source_vertices[:, s], faces, target)  # [B, H, W, 2 | 3 | 4]
-        known = interpolate(torch.ones_like(source_vertices[:, s, :, :1]), faces, target)[..., 0] > 0
-        if points.shape[-1] == 4:
-            known = known & (points[..., 3] > 0)
-            points = points[..., :2] / torch.where(known, points[..., 3], 1)[..., None]
-        points = points[..., :2]
-        for flags in (source_visible, face_mask):
-            if flags is not None and len(faces) > 0:
-                face = torch.where(known, target.face_index, 0).long()
-                known = known & flags[:, s].gather(1, face.flatten(1)).view(face.shape)
-        known = known & points.isfinite().all(-1)
-        sources.append((torch.where(known[..., None], points, -2), known))
-    if not sources:
+    visible = [
+        _is_known(
+            source_vertices[:, s],
+            faces,
+            target,
+            [flags[:, s] for flags in (source_visible, face_mask) if flags is not None and len(faces) > 0],
+        )
+        for s in range(source_vertices.shape[1])
+    ]
+    return _compose(source_vertices, faces, target, visible)
+
+
+@torch.no_grad()
+def _is_known(vertices: Tensor, faces: Tensor, target: Fragments, flags: list[Tensor]) -> Tensor:
+    """``[B, H, W]`` whether a source ``[B, V, 2 | 3 | 4]`` has the target's points; flags: ``[B, F]``."""
+    points = interpolate(vertices, faces, target)  # [B, H, W, 2 | 3 | 4]
+    known = interpolate(torch.ones_like(vertices[..., :1]), faces, target)[..., 0] > 0
+    if points.shape[-1] == 4:
+        known = known & (points[..., 3] > 0)
+        points = points[..., :2] / points[..., 3:]
+    for flag in flags:
+        face = torch.where(known, target.face_index, 0).long()
+        known = known & flag.gather(1, face.flatten(1)).view(face.shape)
+    return known & points[..., :2].isfinite().all(-1)
+
+
+def _compose(source_vertices: Tensor, faces: Tensor, target: Fragments, visible: list[Tensor]) -> Flow:
+    """The flow where each source is visible, ``[B, H, W]``; what is not is not touched: no NaN enters a gradient."""
+    if not visible:
         shape = (*source_vertices.shape[:2], *target.face_index.shape[1:])
         return Flow(source_vertices.new_zeros(*shape, 2), target.face_index.new_zeros(shape, dtype=torch.bool))
-    return Flow(torch.stack([grid for grid, _ in sources], 1), torch.stack([known for _, known in sources], 1))
+    grids = []
+    for s, shown in enumerate(visible):
+        fragments = target._replace(face_index=torch.where(shown, target.face_index, -1))
+        points = interpolate(source_vertices[:, s], faces, fragments)
+        if points.shape[-1] == 4:
+            points = points[..., :2] / torch.where(shown, points[..., 3], 1)[..., None]
+        grids.append(torch.where(shown[..., None], points[..., :2], -2))
+    return Flow(torch.stack(grids, 1), torch.stack(visible, 1))
 
 
 def _places(size: int, like: Tensor) -> Tensor:
@@ -87,34 +108,30 @@ def mesh_flow(
 ) -> Flow:
     """Where the target's surface lies in each source, and whether the source shows it; see `warpkit.mesh_flow`."""
     source_size = source_size or size
-    batch, sources = source_vertices.shape[:2]
-    face_index, barycentric, _ = rasterize(target_vertices, faces, size)
-    grid = source_vertices.new_full((batch, sources, *size, 2), -2)
-    visible = torch.zeros(batch, sources, *size, dtype=torch.bool, device=grid.device)
-    for b in range(batch):
-        for s, vertices in enumerate(source_vertices[b]):
-            if len(faces) == 0 or len(vertices) == 0:
-                continue
-            face = face_index[b].clamp(min=0).long()
-            corners = _face_corners(vertices, faces)[face]  # [H, W, 3, D]
-            weights = barycentric[b]
-            point = corners[..., 0, :] * weights[..., :1] + corners[..., 1, :] * weights[..., 1:2]
-            point = point + corners[..., 2, :] * weights[..., 2:]
-            shown = face_index[b] >= 0
-            if vertices.shape[-1] == 4:
-                shown = shown & (point[..., 3] > 0)
-                point = point[..., :3] / point[..., 3:]
-            shown = shown & point[..., :2].isfinite().all(-1)
-            if face_mask is not None:
-                shown = shown & face_mask[b, s][face]
+    target = rasterize(target_vertices, faces, size)
+    if len(faces) == 0 or source_vertices.shape[2] == 0:
+        return compose_flow(source_vertices, faces, target)
+    seen = []
+    for s in range(source_vertices.shape[1]):
+        images = []
+        for b, vertices in enumerate(source_vertices[:, s].detach()):
+            face = target.face_index[b].clamp(min=0).long()
+            shown = torch.ones_like(face, dtype=torch.bool)
             if visibility == "face":
-                seen = rasterize(vertices[None], faces, (max(source_size[0], 2048), max(source_size[1], 2048)))
-                shown = shown & visible_faces(seen.face_index, len(faces))[0][face]
+                source = rasterize(vertices[None], faces, (max(source_size[0], 2048), max(source_size[1], 2048)))
+                shown = visible_faces(source.face_index, len(faces))[0][face]
             if visibility == "pixel":
-                shown = shown & _is_shown(vertices, faces, source_size, point, face)
-            grid[b, s] = torch.where(shown[..., None], point[..., :2], -2)
-            visible[b, s] = shown
-    return Flow(grid, visible)
+                corners, weights = _face_corners(vertices, faces)[face], target.barycentric[b].detach()
+                point = corners[..., 0, :] * weights[..., :1] + corners[..., 1, :] * weights[..., 1:2]
+                point = point + corners[..., 2, :] * weights[..., 2:]
+                if vertices.shape[-1] == 4:
+                    point = point[..., :3] / point[..., 3:]
+                shown = _is_shown(vertices, faces, source_size, point, face)
+            images.append(shown)
+        flags = [] if face_mask is None else [face_mask[:, s]]
+        known = _is_known(source_vertices[:, s], faces, target, flags)
+        seen.append(known & torch.stack(images) if images else known)
+    return _compose(source_vertices, faces, target, seen)
 
 
 def _is_shown(vertices: Tensor, faces: Tensor, size: tuple[int, int], point: Tensor, face: Tensor) -> Tensor:
