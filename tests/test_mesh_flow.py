@@ -193,12 +193,6 @@ def test_opcheck_and_compile() -> None:
         assert torch.equal(mine, eager)
 
 
-def test_backward_raises_until_there_is_a_gradient() -> None:
-    flow = warpkit.mesh_flow(SOURCES.clone().requires_grad_(), TARGET, FACES, (8, 8))
-    with pytest.raises(NotImplementedError, match="mesh_flow"):
-        flow.grid.sum().backward()
-
-
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -9,6 +9,7 @@ from warpkit import _check
 from warpkit.flow import Flow, check_face_flags
 
 VISIBILITY = {"pixel": "pixel", "face": "face", None: "none"}
+NEAR = 1e-4  # kNear of csrc/flow/mesh_flow.h
 
 
 def mesh_flow(
@@ -39,7 +40,9 @@ def mesh_flow(
     Returns:
         Flow: grid ``[B, S, H, W, 2]``, visible ``[B, S, H, W]``; nothing hides a point outside its source's frame.
 
-    Gradients are not available yet: backward through grid raises.
+    Differentiable once in source_vertices (x, y and w) and target_vertices, where visible; visible itself is not
+    differentiated. Backward makes the target's barycentrics again from its face ids. Gradients are repeatable on the
+    CPU always, on CUDA under `torch.use_deterministic_algorithms(True)`.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -98,8 +101,34 @@ def _(
     )
 
 
-def _no_gradient(ctx: Any, *gradients: Tensor) -> Any:
-    raise NotImplementedError("warpkit: the gradient of mesh_flow is not available yet; detach its inputs")
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    source_vertices, target_vertices, faces = inputs[:3]
+    _, visible, face_index = output
+    ctx.save_for_backward(source_vertices, target_vertices, faces, face_index, visible)
 
 
-torch.library.register_autograd("warpkit::mesh_flow", _no_gradient)
+def _backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    source_vertices, target_vertices, faces, face_index, visible = ctx.saved_tensors
+    sources_wanted, target_wanted = ctx.needs_input_grad[:2]
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    barycentric, depth = torch.ops.warpkit.barycentrics(target_vertices, faces, face_index, NEAR)
+    sources_gradient, barycentric_gradient = torch.ops.warpkit.compose_flow_backward(
+        gradient,
+        source_vertices,
+        faces,
+        face_index,
+        barycentric,
+        visible,
+        sources_wanted,
+        target_wanted,
+        deterministic,
+    )
+    target_gradient = None
+    if target_wanted:
+        target_gradient = torch.ops.warpkit.barycentrics_backward(
+            barycentric_gradient, torch.zeros_like(depth), target_vertices, faces, face_index, NEAR, deterministic
+        )
+    return (sources_gradient if sources_wanted else None, target_gradient, *(None,) * 7)
+
+
+torch.library.register_autograd("warpkit::mesh_flow", _backward, setup_context=_save)
