@@ -276,6 +276,19 @@ def _resize(size: Callable[[Sizes], tuple[int, int]], mode: Any) -> Callable[...
     return lambda sizes, grid, visible: warpkit.resize_flow(Flow(grid, visible), size(sizes), mode=mode)
 
 
+def _make_antialias(draw: Draw, components: int) -> dict[str, Tensor]:
+    vertices, faces = draw.vertices(draw.sizes.batch, components=components), draw.faces()
+    shown = warpkit.rasterize(vertices, faces, draw.sizes.target)
+    image = draw.image(draw.sizes.batch, target=True)
+    return {"image": image, "face_index": shown.face_index, "depth": shown.depth, "vertices": vertices, "faces": faces}
+
+
+def _antialias(
+    sizes: Sizes, image: Tensor, face_index: Tensor, depth: Tensor, vertices: Tensor, faces: Tensor
+) -> Tensor:
+    return warpkit.antialias(image, Fragments(face_index, depth[..., None], depth), vertices, faces)
+
+
 def _twice(sizes: Sizes) -> tuple[int, int]:
     return 2 * sizes.height + 1, 2 * sizes.width
 
@@ -311,6 +324,8 @@ CASES = (
     Case("warp 1 channel", lambda draw: _make_warp(draw, 1), _warp, ("features", "grid"), True),
     Case("warp 3 channels", lambda draw: _make_warp(draw, 3), _warp, ("features", "grid"), True),
     Case("warp 70 channels, all visible", lambda draw: _make_warp(draw, 70, False), _warp, ("features", "grid"), True),
+    Case("antialias", lambda draw: _make_antialias(draw, 3), _antialias, ("image", "vertices"), True),
+    Case("antialias perspective", lambda draw: _make_antialias(draw, 4), _antialias, ("image", "vertices"), True),
 )
 
 
