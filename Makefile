@@ -22,7 +22,7 @@ CPP = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_REQUIRE_VIRTUALENV ?= 1
 
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench gpu-check fuzz resources clean
 
 help:
 	@echo "make setup   make .venv and build warpkit into it (every target below does this first)"
@@ -31,6 +31,9 @@ help:
 	@echo "make lint    ruff, clang-format, mypy"
 	@echo "make format  let ruff and clang-format rewrite what they can"
 	@echo "make bench   measure the kernels and a frame of imitation (ARGS='rasterize --quick' passes options on)"
+	@echo "make gpu-check  on a machine with a GPU, without a package index: build, test on CUDA, sanitize, measure (OUT=folder)"
+	@echo "make fuzz    hostile inputs through the CPU kernels under sanitizers   (FUZZ_SECONDS=600, FUZZ_SEED=…)"
+	@echo "make resources  write docs/cuda-resources.md: registers and spills of the CUDA kernels"
 	@echo "make clean   remove .venv, build folders and caches"
 
 setup: $(STAMP)
@@ -55,6 +58,22 @@ format: $(LINTERS)
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.imitation
+
+# These three build by CMake alone, with the Python that has torch: the one of .venv where there is one.
+LOCAL_PYTHON = $(if $(filter command environment,$(origin PYTHON)),$(PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)))
+OUT ?=
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?=
+
+gpu-check:
+	$(LOCAL_PYTHON) tests/gpu_check.py $(if $(OUT),--out '$(OUT)') $(ARGS)
+
+fuzz:
+	$(LOCAL_PYTHON) tests/fuzz.py --seconds $(FUZZ_SECONDS) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
+resources:
+	$(LOCAL_PYTHON) tests/gpu_check.py --build-only --architectures '80-real;90;120-real' --seconds 3600
+	cp build/gpu/logs/cuda-resources.md docs/cuda-resources.md
 
 clean:
 	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -133,8 +133,16 @@ def laid_out(tensor: Tensor, layout: str) -> Tensor:
 LAYOUTS = ("contiguous", "channels_last", "transposed", "strided", "expanded")
 
 
-def run(case: Case, sizes: Sizes, inputs: dict[str, Tensor]) -> list[Tensor]:
-    """Outputs, then the gradients of the differentiable inputs under fixed gradients of the outputs.
+def pattern(like: Tensor) -> Tensor:
+    """Numbers between -0.5 and 0.5, the same on every device."""
+    number = torch.arange(like.numel(), device=like.device) * 7919 % 1009
+    return (number.float() / 1009 - 0.5).to(like.dtype).reshape(like.shape)
+
+
+def run(
+    case: Case, sizes: Sizes, inputs: dict[str, Tensor], gradients: Callable[[Tensor], Tensor] = pattern
+) -> list[Tensor]:
+    """Outputs, then the gradients of the differentiable inputs under `gradients` of the outputs.
 
     Nothing here waits for the device or copies to it, so a run can be captured in a CUDA graph.
     """
@@ -145,14 +153,8 @@ def run(case: Case, sizes: Sizes, inputs: dict[str, Tensor]) -> list[Tensor]:
     found = [output.detach() for output in outputs]
     if followed:
         wanted = [leaves[name] for name in case.differentiable]
-        found += torch.autograd.grad(followed, wanted, [pattern(output) for output in followed])
+        found += torch.autograd.grad(followed, wanted, [gradients(output) for output in followed])
     return found
-
-
-def pattern(like: Tensor) -> Tensor:
-    """Numbers between -0.5 and 0.5, the same on every device."""
-    number = torch.arange(like.numel(), device=like.device) * 7919 % 1009
-    return (number.float() / 1009 - 0.5).to(like.dtype).reshape(like.shape)
 
 
 ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 4e-2}
@@ -202,7 +204,7 @@ def _make_barycentrics(draw: Draw) -> dict[str, Tensor]:
 
 def _make_interpolate(draw: Draw, shared: bool) -> dict[str, Tensor]:
     lead = () if shared else (draw.sizes.batch,)
-    return {"attributes": draw.normal(*lead, draw.sizes.vertices, 5), **draw.fragments()}
+    return {"attributes": draw.normal(*lead, draw.sizes.vertices, 5, dtype=draw.features), **draw.fragments()}
 
 
 def _interpolate(sizes: Sizes, attributes: Tensor, faces: Tensor, face_index: Tensor, barycentric: Tensor) -> Tensor:
@@ -256,15 +258,11 @@ def _make_flow(draw: Draw) -> dict[str, Tensor]:
     return {"grid": draw.grid().nan_to_num(0, 0, 0).clamp(-3, 3), "visible": draw.visible()}
 
 
-def _make_warp(
-    draw: Draw, channels: int | None = None, masked: bool = True, queried: bool = False
-) -> dict[str, Tensor]:
+def _make_warp(draw: Draw, channels: int | None = None, masked: bool = True) -> dict[str, Tensor]:
     sizes = draw.sizes
     made = {"features": draw.image(sizes.batch, sizes.sources, channels=channels), "grid": draw.grid()}
     if masked:
         made["visible"] = draw.visible()
-    if queried:
-        made["query"] = draw.image(sizes.batch, channels=channels, target=True)
     return made
 
 
@@ -272,21 +270,53 @@ def _warp(sizes: Sizes, features: Tensor, grid: Tensor, visible: Tensor | None =
     return warpkit.warp(features, Flow(grid, visible))
 
 
-def _resize(size: Callable[[Sizes], tuple[int, int]], mode: Any) -> Callable[..., Any]:
-    return lambda sizes, grid, visible: warpkit.resize_flow(Flow(grid, visible), size(sizes), mode=mode)
+def _make_fused(draw: Draw, channels: int | None = None, **more: bool) -> dict[str, Tensor]:
+    """What warp_reduce and warp_attention take; the names in `more` that are true are added."""
+    sizes = draw.sizes
+    made = _make_warp(draw, channels)
+    if more.get("weights"):
+        made["weights"] = draw.normal(sizes.batch, sizes.sources, *sizes.target, dtype=draw.features)
+    if more.get("query"):
+        made["query"] = draw.image(sizes.batch, channels=channels, target=True)
+    if more.get("value"):
+        made["value"] = draw.image(sizes.batch, sizes.sources, channels=5)
+    return made
+
+
+def _reduce(
+    sizes: Sizes, features: Tensor, grid: Tensor, visible: Tensor, weights: Tensor | None = None, reduce: str = "sum"
+) -> Tensor:
+    return warpkit.warp_reduce(features, Flow(grid, visible), reduce, weights)
+
+
+def _attend(
+    sizes: Sizes, features: Tensor, grid: Tensor, visible: Tensor, query: Tensor, value: Tensor | None = None
+) -> Tensor:
+    return warpkit.warp_attention(query, features, Flow(grid, visible), value=value)
 
 
 def _make_antialias(draw: Draw, components: int) -> dict[str, Tensor]:
     vertices, faces = draw.vertices(draw.sizes.batch, components=components), draw.faces()
-    shown = warpkit.rasterize(vertices, faces, draw.sizes.target)
-    image = draw.image(draw.sizes.batch, target=True)
-    return {"image": image, "face_index": shown.face_index, "depth": shown.depth, "vertices": vertices, "faces": faces}
+    face_index, _, depth = warpkit.rasterize(vertices, faces, draw.sizes.target)
+    return {
+        "image": draw.image(draw.sizes.batch, target=True),
+        "face_index": face_index,
+        "depth": depth,
+        "vertices": vertices,
+        "faces": faces,
+        "neighbours": warpkit.face_neighbours(faces),
+    }
 
 
 def _antialias(
-    sizes: Sizes, image: Tensor, face_index: Tensor, depth: Tensor, vertices: Tensor, faces: Tensor
+    sizes: Sizes, image: Tensor, face_index: Tensor, depth: Tensor, vertices: Tensor, faces: Tensor, neighbours: Tensor
 ) -> Tensor:
-    return warpkit.antialias(image, Fragments(face_index, depth[..., None], depth), vertices, faces)
+    fragments = Fragments(face_index, torch.zeros_like(depth), depth)
+    return warpkit.antialias(image, fragments, vertices, faces, neighbours=neighbours)
+
+
+def _resize(size: Callable[[Sizes], tuple[int, int]], mode: Any) -> Callable[..., Any]:
+    return lambda sizes, grid, visible: warpkit.resize_flow(Flow(grid, visible), size(sizes), mode=mode)
 
 
 def _twice(sizes: Sizes) -> tuple[int, int]:
@@ -308,8 +338,14 @@ CASES = (
         lambda draw: {"face_index": draw.fragments()["face_index"]},
         lambda sizes, face_index: warpkit.visible_faces(face_index, sizes.faces),
     ),
-    Case("interpolate", lambda draw: _make_interpolate(draw, False), _interpolate, ("attributes", "barycentric")),
-    Case("interpolate shared", lambda draw: _make_interpolate(draw, True), _interpolate, ("attributes", "barycentric")),
+    Case("interpolate", lambda draw: _make_interpolate(draw, False), _interpolate, ("attributes", "barycentric"), True),
+    Case(
+        "interpolate shared",
+        lambda draw: _make_interpolate(draw, True),
+        _interpolate,
+        ("attributes", "barycentric"),
+        True,
+    ),
     Case("compose_flow 2", lambda draw: _make_compose(draw, 2, False), _compose, ("source_vertices", "barycentric")),
     Case(
         "compose_flow 3 masked", lambda draw: _make_compose(draw, 3, True), _compose, ("source_vertices", "barycentric")
@@ -326,7 +362,7 @@ CASES = (
     Case("warp 1 channel", lambda draw: _make_warp(draw, 1), _warp, ("features", "grid"), True),
     Case("warp 3 channels", lambda draw: _make_warp(draw, 3), _warp, ("features", "grid"), True),
     Case("warp 70 channels, all visible", lambda draw: _make_warp(draw, 70, False), _warp, ("features", "grid"), True),
-    Case("antialias", lambda draw: _make_antialias(draw, 3), _antialias, ("image", "vertices"), True),
+    Case("antialias affine", lambda draw: _make_antialias(draw, 3), _antialias, ("image", "vertices"), True),
     Case("antialias perspective", lambda draw: _make_antialias(draw, 4), _antialias, ("image", "vertices"), True),
 )
 
