@@ -54,22 +54,27 @@ def short(name: str) -> str:
         if letter == "(" and depth == 0:
             name = name[:at]
             break
-    return re.sub(r"\((?:int|bool|long|unsigned int)\)", "", name)
+    return re.sub(r"\([\w: ]+\)(?=\d)", "", name)
 
 
 def as_markdown(kernels: list[Kernel]) -> str:
     """One line a kernel, one column an architecture: registers, and what is out of the ordinary."""
     architectures = sorted({kernel.architecture for kernel in kernels})
     spilling = [kernel for kernel in kernels if kernel.spilled]
+    spills = "Nothing is spilled."
+    if spilling:
+        worst = max(spilling, key=lambda kernel: kernel.spilled)
+        spills = (
+            f"{len(spilling)} of these {len(kernels)} spill; the most are {worst.spilled} bytes "
+            f"(stored and loaded): `{worst.name}` on sm_{worst.architecture}."
+        )
     lines = [
         "# Registers of the CUDA kernels",
         "",
         "Written by `make resources` from the compiler's report. Registers a thread; then, where it has any, bytes of",
         "static shared memory a block, of stack and of spills a thread.",
         "",
-        f"{len({kernel.name for kernel in kernels})} kernels. Spills: "
-        + (", ".join(f"{kernel.name} on sm_{kernel.architecture}" for kernel in spilling) or "none")
-        + ".",
+        f"{len({kernel.name for kernel in kernels})} kernels, each for {len(architectures)} architectures. {spills}",
         "",
         "| kernel | " + " | ".join(f"sm_{architecture}" for architecture in architectures) + " |",
         "|---" * (len(architectures) + 1) + "|",

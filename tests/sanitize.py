@@ -18,6 +18,7 @@ def run_case(case: Case, sizes: Sizes, device: str) -> None:
             for deterministic in (False, True):
                 torch.use_deterministic_algorithms(deterministic)
                 run(case, sizes, case.inputs(Draw(sizes, *kinds), device, layout))
+    torch.use_deterministic_algorithms(False)
 
 
 def main(device: str = "cuda") -> None:
@@ -25,7 +26,6 @@ def main(device: str = "cuda") -> None:
         for sizes in (TINY, Sizes(1, 2, 30, 20, 40, 17, 35, 19, 33)):
             run_case(case, sizes, device)
         print(case, flush=True)
-    torch.use_deterministic_algorithms(False)
     for kind in KINDS:
         vertices, faces = random_meshes(kind, 3, torch.float32)
         warpkit.rasterize(vertices.to(device), faces.to(device), (70, 131))
