@@ -31,7 +31,7 @@ enum class Visibility { all, pixel, face };
 constexpr int64_t kFaceSize = 2048;  // the least height and width at which "face" looks for faces
 constexpr double kNear = 1e-4;
 
-// What a source shows at the centre of a pixel; depth +inf: nothing.
+// What a source shows at the centre of a pixel; slope 0, which no face has: nothing.
 struct Surface {
   float depth, slope;
 };
@@ -74,17 +74,23 @@ WARPKIT_HD bool reaches(T depth, float slope, const Surface& surface) {
   return depth <= static_cast<T>(surface.depth) + tolerance + T(1e-5) * (size > T(1) ? size : T(1));
 }
 
-WARPKIT_HD bool shows_something(const Surface& surface) { return surface.depth < __builtin_inff(); }
+WARPKIT_HD bool shows_something(const Surface& surface) { return surface.slope != 0; }
+
+// The pixel of a source in which a point lies; false: it is outside the frame.
+template <typename T>
+WARPKIT_HD bool find_source_pixel(T x, T y, int64_t width, int64_t height, T* column, T* row) {
+  *column = (x + T(1)) * T(0.5) * static_cast<T>(width);
+  *row = (y + T(1)) * T(0.5) * static_cast<T>(height);
+  return *column >= T(0) && *column < static_cast<T>(width) && *row >= T(0) && *row < static_cast<T>(height);
+}
 
 // Whether a source [height, width] shows a point, of a face with this slope; a point outside the frame is not
 // hidden. source(pixel) is the Surface there.
 template <typename T, typename Source>
 WARPKIT_HD bool is_shown(const Point<T>& point, T depth, float slope, const Source& source, int64_t width,
                          int64_t height) {
-  const T column = (point.x + T(1)) * T(0.5) * static_cast<T>(width);
-  const T row = (point.y + T(1)) * T(0.5) * static_cast<T>(height);
-  if (!(column >= T(0) && column < static_cast<T>(width) && row >= T(0) && row < static_cast<T>(height)))
-    return true;
+  T column, row;
+  if (!find_source_pixel(point.x, point.y, width, height, &column, &row)) return true;
   const int64_t j = static_cast<int64_t>(column), i = static_cast<int64_t>(row);
   const Surface nearest = source(i * width + j);
   if (shows_something(nearest)) return reaches(depth, slope, nearest);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <tuple>
 
@@ -31,10 +31,13 @@ struct Work {
   ComposeJob<T> job;
   int64_t image, height, width, source_height, source_width;
   int32_t* face_index;   // of the image
-  Surface* surfaces;     // "pixel": [S, h, w]
+  Surface* surfaces;     // "pixel": [S, h, w]; zeros, and not a page touched, where nothing was ever shown
+  unsigned char* stale;  // "pixel": [S, tiles]: the tile holds surfaces of an image before
   float* slopes;         // "pixel": [S, F]
   unsigned char* shown;  // "face": [S, F]
 };
+
+int64_t tiles_of(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
 // The slopes of faces begin..end of a source.
 template <typename T>
@@ -56,12 +59,23 @@ template <typename T>
 void store_surfaces(void* context, const Tile<T>& tile) {
   const Work<T>& work = *static_cast<const Work<T>*>(context);
   const float* slopes = work.slopes + tile.image * work.job.num_faces;
+  unsigned char* stale =
+      work.stale +
+      (tile.image * tiles_of(work.source_height, raster::kTileRows) + tile.row / raster::kTileRows) *
+          tiles_of(work.source_width, raster::kTileColumns) +
+      tile.column / raster::kTileColumns;
+  if (tile.face_index == nullptr && !*stale) return;
+  *stale = tile.face_index != nullptr;
   for (int32_t i = 0; i < tile.rows; ++i) {
     Surface* surface =
         work.surfaces + (tile.image * work.source_height + tile.row + i) * work.source_width + tile.column;
+    if (tile.face_index == nullptr) {
+      std::fill_n(surface, tile.columns, Surface{});
+      continue;
+    }
     for (int32_t j = 0; j < tile.columns; ++j) {
-      const int32_t face = tile.face_index ? tile.face_index[i * kTileStride + j] : -1;
-      surface[j] = {HUGE_VALF, 0};
+      const int32_t face = tile.face_index[i * kTileStride + j];
+      surface[j] = {};
       if (face < 0) continue;
       const raster::FaceRecord& record = tile.records[face];
       surface[j] = {raster::depth_at(record.depth, static_cast<float>(tile.column + j - record.box.j0),
@@ -105,6 +119,7 @@ void compose_row(const Work<T>& work, int64_t source, const int32_t* face_index,
   int32_t current = -1;
   bool given = false;
   const T* corner[3] = {};
+  T depth[raster::kTileColumns];
   for (int32_t j = 0; j < columns; ++j) {
     const int32_t face = face_index[j];
     if (face != current) {  // neighbours mostly show one face
@@ -119,17 +134,27 @@ void compose_row(const Work<T>& work, int64_t source, const int32_t* face_index,
     if (given) {
       const T barycentric[3] = {row.barycentric[0][j], row.barycentric[1][j], row.barycentric[2][j]};
       point = compose_point(barycentric, corner[0], corner[1], corner[2], kComponents);
-      if (surfaces && point.visible) {
-        const T depth = depth_of_point(barycentric, corner[0], corner[1], corner[2], kComponents);
-        if (!is_shown(point, depth, slopes[face], StoredSurfaces{surfaces}, work.source_width,
-                      work.source_height)) {
-          point = {T(-2), T(-2), false};
+      if (surfaces && point.visible) {  // looked up below, when what this asks for has come
+        depth[j] = depth_of_point(barycentric, corner[0], corner[1], corner[2], kComponents);
+        T across, down;
+        if (find_source_pixel(point.x, point.y, work.source_width, work.source_height, &across, &down)) {
+          __builtin_prefetch(surfaces + static_cast<int64_t>(down) * work.source_width +
+                             static_cast<int64_t>(across));
         }
       }
     }
     grid[2 * j] = point.x;
     grid[2 * j + 1] = point.y;
     visible[j] = point.visible;
+  }
+  if (!surfaces) return;
+  for (int32_t j = 0; j < columns; ++j) {
+    if (!visible[j] || is_shown(Point<T>{grid[2 * j], grid[2 * j + 1], true}, depth[j], slopes[face_index[j]],
+                                StoredSurfaces{surfaces}, work.source_width, work.source_height)) {
+      continue;
+    }
+    grid[2 * j] = grid[2 * j + 1] = T(-2);
+    visible[j] = 0;
   }
 }
 
@@ -144,9 +169,11 @@ void compose_tile(void* context, const Tile<T>& tile) {
     const int32_t* face_index = tile.face_index ? tile.face_index + i * kTileStride : nullptr;
     int32_t* out = work.face_index + at;
     bool any = false;
-    for (int32_t j = 0; j < tile.columns; ++j) {
-      out[j] = face_index ? face_index[j] : -1;
-      any |= out[j] >= 0;
+    if (face_index) {
+      std::copy_n(face_index, tile.columns, out);
+      any = std::any_of(out, out + tile.columns, [](int32_t face) { return face >= 0; });
+    } else {
+      std::fill_n(out, tile.columns, -1);
     }
     if (any) raster::resolve_row(tile, i, row);
     for (int64_t source = 0; source < job.sources; ++source) {
@@ -167,11 +194,16 @@ template <typename T>
 void run(const MeshFlowTensors& tensors) {
   const ComposeJob<T> job = tensors.job<T>();
   const int64_t source_pixels = tensors.source_height * tensors.source_width;
-  std::unique_ptr<Surface[]> surfaces;
+  std::unique_ptr<Surface, decltype(&std::free)> surfaces(nullptr, &std::free);
   std::unique_ptr<float[]> slopes;
-  std::unique_ptr<unsigned char[]> shown;
+  std::unique_ptr<unsigned char[]> stale, shown;
   if (tensors.visibility == Visibility::pixel) {
-    surfaces.reset(new Surface[job.sources * source_pixels]);
+    const int64_t tiles = tiles_of(tensors.source_height, raster::kTileRows) *
+                          tiles_of(tensors.source_width, raster::kTileColumns);
+    surfaces.reset(static_cast<Surface*>(
+        std::calloc(std::max<int64_t>(job.sources * source_pixels, 1), sizeof(Surface))));
+    STD_TORCH_CHECK(surfaces != nullptr, "mesh_flow: no memory for what ", job.sources, " sources show");
+    stale.reset(new unsigned char[job.sources * tiles]());
     slopes.reset(new float[job.sources * job.num_faces]);
   }
   if (tensors.visibility == Visibility::face) shown.reset(new unsigned char[job.sources * job.num_faces]);
@@ -184,6 +216,7 @@ void run(const MeshFlowTensors& tensors) {
                  tensors.source_width,
                  static_cast<int32_t*>(tensors.face_index.mutable_data_ptr()) + image * job.pixels,
                  surfaces.get(),
+                 stale.get(),
                  slopes.get(),
                  shown.get()};
     const raster::Mesh<T> sources = tensors.sources_of<T>(image);
@@ -216,6 +249,8 @@ std::tuple<Tensor, Tensor, Tensor> mesh_flow(const Tensor& source_vertices, cons
                                 source_width, visibility, face_mask);
   const bool wide = target_vertices.scalar_type() == ScalarType::Double;
   advise_huge_pages(tensors.grid.const_data_ptr(), tensors.grid.numel() * (wide ? 8 : 4));
+  advise_huge_pages(tensors.visible.const_data_ptr(), tensors.visible.numel());
+  advise_huge_pages(tensors.face_index.const_data_ptr(), tensors.face_index.numel() * 4);
   wide ? run<double>(tensors) : run<float>(tensors);
   return {tensors.grid, tensors.visible, tensors.face_index};
 }
