@@ -10,13 +10,13 @@
 // With x_s = warp(features_s) and v_s = warp(value_s), or x_s without a value (one gather then serves both):
 //   score_s = scale <query, x_s>,  alpha = softmax over s of score,  out = sum of alpha_s v_s
 // Query, features and value share a dtype; the output has it too, and the layout (channels-last or not) of
-// value, or of features without one. Scores, softmax (its maximum subtracted) and sums are in float32 (float64
-// for float64). The value's h, w are those of features. Nothing of size S*C*H*W is written.
+// value, or of features without one. Scores, softmax (its maximum subtracted) and sums are in float32
+// (float64 for float64). The value's h, w are those of features. Nothing of size S*C*H*W is written.
 //
-// Who takes part. A source that is not visible at a pixel is left out, by selection: nothing of it counts, not
-// even its NaN, and it has no gradient. One that is visible but reads nothing there (outside its frame, or a
-// grid entry that is not finite or beyond 10^6: the rules of warp.h) takes part with score 0 and value 0.
-// Without `visible` all take part. No source takes part: zeros, and no gradient. A score of -infinity has
+// Who takes part. A source that is not visible at a pixel is left out, by selection: nothing of it counts,
+// not even its NaN, and it has no gradient. One that is visible but reads nothing there (outside its frame,
+// or a grid entry that is not finite or beyond 10^6: the rules of warp.h) takes part with score 0 and value
+// 0. Without `visible` all take part. No source takes part: zeros, and no gradient. A score of -infinity has
 // alpha 0.
 //
 // Backward gathers again; all it keeps are alpha and e [B,S,H,W]. With g the gradient at a pixel:

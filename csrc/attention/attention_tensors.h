@@ -10,8 +10,9 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 inline void check_query(const Tensor& query, const Tensor& features, const Tensor& grid) {
-  STD_TORCH_CHECK(query.dim() == 4 && query.size(0) == features.size(0) && query.size(1) == features.size(2) &&
-                      query.size(2) == grid.size(2) && query.size(3) == grid.size(3),
+  STD_TORCH_CHECK(query.dim() == 4 && query.size(0) == features.size(0) &&
+                      query.size(1) == features.size(2) && query.size(2) == grid.size(2) &&
+                      query.size(3) == grid.size(3),
                   "query: expected shape [B, C, H, W] with C of features and H, W of grid");
   STD_TORCH_CHECK(query.scalar_type() == features.scalar_type() && query.device() == features.device(),
                   "query: expected the dtype and the device of features");

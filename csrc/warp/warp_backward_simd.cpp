@@ -40,17 +40,17 @@ int find_additions(const ScatterJob<T>& job, const Block<Accumulator<T>>& block,
   return count;
 }
 
-// One pixel's four taps, none of which is another's twin or outside the job's rows.
-template <int kChannels, typename T>
-inline __attribute__((always_inline)) void add_pixel(const T* from, int64_t step, Accumulator<T>* first,
-                                                     int64_t right, int64_t below,
-                                                     const Accumulator<T> (&weight)[4],
+// One pixel's four taps, none of which is another's twin or outside the job's rows. N: the feature type, or
+// the one that sums are taken in.
+template <int kChannels, typename N, typename A>
+inline __attribute__((always_inline)) void add_pixel(const N* from, int64_t step, A* first, int64_t right,
+                                                     int64_t below, const A (&weight)[4],
                                                      int64_t num_channels) {
   const int64_t channels = kChannels > 0 ? kChannels : num_channels;
-  Accumulator<T>*a = first, *b = first + right, *c = first + below, *d = first + below + right;
+  A *a = first, *b = first + right, *c = first + below, *d = first + below + right;
 #pragma GCC ivdep
   for (int64_t k = 0; k < channels; ++k) {
-    const Accumulator<T> value = widen(from[k * step]);
+    const A value = widen(from[k * step]);
     a[k] += weight[0] * value;
     b[k] += weight[1] * value;
     c[k] += weight[2] * value;
@@ -58,66 +58,128 @@ inline __attribute__((always_inline)) void add_pixel(const T* from, int64_t step
   }
 }
 
+// A pixel's vector `from`, times `coefficient`, to its taps.
+template <int kChannels, typename N, typename T>
+inline __attribute__((always_inline)) void add_vector(const ScatterJob<T>& job, const N* from, int64_t step,
+                                                      Accumulator<T> coefficient,
+                                                      const Block<Accumulator<T>>& block, int j) {
+  const int64_t channels = kChannels > 0 ? kChannels : job.sizes.channels;
+  if (block.step_x[j] & block.step_y[j] & (block.y[j] >= job.first) & (block.y[j] + 1 < job.last)) {
+    Accumulator<T>* first =
+        job.target + (block.y[j] - job.first) * job.row_stride + block.x[j] * job.column_stride;
+    const Accumulator<T> weight[4] = {coefficient * block.weight[0][j], coefficient * block.weight[1][j],
+                                      coefficient * block.weight[2][j], coefficient * block.weight[3][j]};
+    if (step == 1) {
+      add_pixel<kChannels>(from, 1, first, job.column_stride, job.row_stride, weight, channels);
+    } else {
+      add_pixel<kChannels>(from, step, first, job.column_stride, job.row_stride, weight, channels);
+    }
+    return;
+  }
+  Additions<Accumulator<T>> additions;
+  additions.count = find_additions(job, block, j, 0, additions);
+  for (int n = 0; n < additions.count; ++n) {
+    Accumulator<T>* to = job.target + additions.to[n];
+    const Accumulator<T> weight = coefficient * additions.weight[n];
+    for (int64_t k = 0; k < channels; ++k) to[k] += weight * widen(from[k * step]);
+  }
+}
+
+// The images of a job's terms at a block, and their coefficients there.
+template <typename T>
+struct TermBlock {
+  const T* image[2];
+  Accumulator<T> coefficient[2][kBlock];
+};
+
+template <typename T>
+void find_terms(const Terms<T>& terms, const Row& row, int64_t begin, int count, TermBlock<T>& found) {
+  for (int t = 0; t < terms.count; ++t) {
+    const Term<T>& term = terms.term[t];
+    found.image[t] = term.image + offset_of(term.strides, row) + begin * term.strides.column;
+    load_coefficients(term.coefficient, term.coefficient_strides, row, begin, count, term.factor,
+                      found.coefficient[t]);
+  }
+}
+
+// Both terms of pixel j, channels 0..channels - 1.
+template <typename T>
+void add_terms(const Terms<T>& terms, const TermBlock<T>& found, int j, int64_t channels,
+               Accumulator<T>* __restrict out) {
+  const Strides &first = terms.term[0].strides, &second = terms.term[1].strides;
+  const T *a = found.image[0] + j * first.column, *b = found.image[1] + j * second.column;
+  const Accumulator<T> by_a = found.coefficient[0][j], by_b = found.coefficient[1][j];
+  if (first.channel == 1 && second.channel == 1) {
+    for (int64_t k = 0; k < channels; ++k) out[k] = by_a * widen(a[k]) + by_b * widen(b[k]);
+  } else {
+    for (int64_t k = 0; k < channels; ++k) {
+      out[k] = by_a * widen(a[k * first.channel]) + by_b * widen(b[k * second.channel]);
+    }
+  }
+}
+
+// One channel of the terms of a block's pixels.
+template <typename T>
+void add_terms_of_channel(const Terms<T>& terms, const TermBlock<T>& found, int64_t channel, int count,
+                          Accumulator<T> (&out)[kBlock]) {
+  for (int t = 0; t < terms.count; ++t) {
+    const Strides& strides = terms.term[t].strides;
+    const T* image = found.image[t] + channel * strides.channel;
+    for (int j = 0; j < count; ++j) {
+      const Accumulator<T> value = found.coefficient[t][j] * widen(image[j * strides.column]);
+      out[j] = t == 0 ? value : out[j] + value;
+    }
+  }
+}
+
 template <int kChannels, typename T>
-void add_channels_last(const ScatterJob<T>& job, const T* gradient, const Block<Accumulator<T>>& block,
-                       int count) {
-  const int64_t step = job.gradient_strides.channel,
-                channels = kChannels > 0 ? kChannels : job.sizes.channels;
+void add_channels_last(const ScatterJob<T>& job, const TermBlock<T>& found,
+                       const Block<Accumulator<T>>& block, int count) {
+  const Strides& strides = job.terms.term[0].strides;
   for (int j = 0; j < count; ++j) {
     if (!block.any[j]) continue;
-    const T* from = gradient + j * job.gradient_strides.column;
-    if (block.step_x[j] & block.step_y[j] & (block.y[j] >= job.first) & (block.y[j] + 1 < job.last)) {
-      Accumulator<T>* first =
-          job.target + (block.y[j] - job.first) * job.row_stride + block.x[j] * job.column_stride;
-      const Accumulator<T> weight[4] = {block.weight[0][j], block.weight[1][j], block.weight[2][j],
-                                        block.weight[3][j]};
-      if (step == 1) {
-        add_pixel<kChannels>(from, 1, first, job.column_stride, job.row_stride, weight, channels);
-      } else {
-        add_pixel<kChannels>(from, step, first, job.column_stride, job.row_stride, weight, channels);
-      }
-      continue;
-    }
-    Additions<Accumulator<T>> additions;
-    additions.count = find_additions(job, block, j, 0, additions);
-    for (int n = 0; n < additions.count; ++n) {
-      Accumulator<T>* to = job.target + additions.to[n];
-      for (int64_t k = 0; k < channels; ++k) to[k] += additions.weight[n] * widen(from[k * step]);
+    if (job.terms.count == 1) {
+      add_vector<kChannels>(job, found.image[0] + j * strides.column, strides.channel,
+                            found.coefficient[0][j], block, j);
+    } else if (block.y[j] < job.last && block.y[j] + block.step_y[j] >= job.first) {
+      add_terms(job.terms, found, j, job.sizes.channels, job.scratch);
+      add_vector<kChannels>(job, job.scratch, 1, Accumulator<T>(1), block, j);
     }
   }
 }
 
 template <typename T>
-void add_planar(const ScatterJob<T>& job, const T* gradient, const Additions<Accumulator<T>>& additions) {
+void add_planar(const ScatterJob<T>& job, const TermBlock<T>& found, int count,
+                const Additions<Accumulator<T>>& additions) {
+  alignas(64) Accumulator<T> from[kBlock];
   for (int64_t k = 0; k < job.sizes.channels; ++k) {
-    const T* from = gradient + k * job.gradient_strides.channel;
+    add_terms_of_channel(job.terms, found, k, count, from);
     Accumulator<T>* to = job.target + k * job.channel_stride;
     for (int n = 0; n < additions.count; ++n) {
-      to[additions.to[n]] +=
-          additions.weight[n] * widen(from[additions.from[n] * job.gradient_strides.column]);
+      to[additions.to[n]] += additions.weight[n] * from[additions.from[n]];
     }
   }
 }
 
 template <typename T>
-void scatter_block(const ScatterJob<T>& job, const T* gradient, const Block<Accumulator<T>>& block,
+void scatter_block(const ScatterJob<T>& job, const TermBlock<T>& found, const Block<Accumulator<T>>& block,
                    int count) {
   if (job.channel_stride != 1 || job.sizes.channels == 1) {
     Additions<Accumulator<T>> additions;
-    int found = 0;
+    int number = 0;
     for (int j = 0; j < count; ++j) {
-      if (block.any[j]) found = find_additions(job, block, j, found, additions);
+      if (block.any[j]) number = find_additions(job, block, j, number, additions);
     }
-    additions.count = found;
-    return add_planar(job, gradient, additions);
+    additions.count = number;
+    return add_planar(job, found, count, additions);
   }
   switch (job.sizes.channels) {
     case 3:
-      return add_channels_last<3>(job, gradient, block, count);
+      return add_channels_last<3>(job, found, block, count);
     case 4:
-      return add_channels_last<4>(job, gradient, block, count);
+      return add_channels_last<4>(job, found, block, count);
     default:
-      return add_channels_last<0>(job, gradient, block, count);
+      return add_channels_last<0>(job, found, block, count);
   }
 }
 
@@ -125,9 +187,9 @@ template <typename T>
 void scatter_all(const ScatterJob<T>& job) {
   const Sizes& sizes = job.sizes;
   Block<Accumulator<T>> block;
+  TermBlock<T> found;
   for (int64_t i = 0; i < sizes.height; ++i) {
     const Row row{job.image, job.source, i};
-    const T* gradient = job.gradient + offset_of(job.gradient_strides, row);
     for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
       const int count = least(kBlock, sizes.width - begin);
       find_block(sizes, job.flow, row, begin, count, block);
@@ -138,7 +200,8 @@ void scatter_all(const ScatterJob<T>& job) {
         highest = high > highest ? high : highest;
       }
       if (highest < job.first || lowest >= job.last) continue;
-      scatter_block(job, gradient + begin * job.gradient_strides.column, block, count);
+      find_terms(job.terms, row, begin, count, found);
+      scatter_block(job, found, block, count);
     }
   }
 }
@@ -179,9 +242,9 @@ void find_slopes_in(const Sizes& sizes, const FlowView& flow, const Row& row, in
 }
 
 // <gradient, tap> over the channels for the four taps of a pixel. The order of the sum is the same at every
-// level.
-template <typename T>
-void dot_channels_last(const T* gradient, int64_t step, const T* const (&tap)[4], int64_t channels,
+// level. N: the feature type, or the one that sums are taken in.
+template <typename N, typename T>
+void dot_channels_last(const N* gradient, int64_t step, const T* const (&tap)[4], int64_t channels,
                        Accumulator<T> (&dot)[4]) {
   using A = Accumulator<T>;
   constexpr int kLanes = 16;
@@ -221,11 +284,15 @@ void dot_channels_last(const T* gradient, int64_t step, const T* const (&tap)[4]
   }
 }
 
+// The terms of a block dotted with its taps: a single one without its coefficient, which is for the caller to
+// multiply by; two added up.
 template <typename T>
-void dot_block(const GridGradientJob<T>& job, const T* features, const T* gradient, int count,
-               const SlopeBlock<Accumulator<T>>& block, Accumulator<T> (&dot)[4][kBlock]) {
+void dot_block(const GridGradientJob<T>& job, const T* features, const TermBlock<T>& found, int count,
+               const SlopeBlock<Accumulator<T>>& block, Accumulator<T> (&dot)[4][kBlock],
+               Accumulator<T>* scratch) {
   using A = Accumulator<T>;
-  const Strides &in = job.in, &from = job.gradient_strides;
+  const Strides &in = job.in, &from = job.terms.term[0].strides;
+  const bool single = job.terms.count == 1;
   int64_t at[4][kBlock];
   for (int j = 0; j < kBlock; ++j) {
     const int64_t right = block.step_x[j] * in.column, below = block.step_y[j] * in.row;
@@ -240,7 +307,12 @@ void dot_block(const GridGradientJob<T>& job, const T* features, const T* gradie
       const T* const tap[4] = {features + at[0][j], features + at[1][j], features + at[2][j],
                                features + at[3][j]};
       A sums[4];
-      dot_channels_last(gradient + j * from.column, from.channel, tap, job.sizes.channels, sums);
+      if (single) {
+        dot_channels_last(found.image[0] + j * from.column, from.channel, tap, job.sizes.channels, sums);
+      } else {
+        add_terms(job.terms, found, j, job.sizes.channels, scratch);
+        dot_channels_last(scratch, 1, tap, job.sizes.channels, sums);
+      }
       for (int t = 0; t < 4; ++t) dot[t][j] = sums[t];
     }
     return;
@@ -248,33 +320,42 @@ void dot_block(const GridGradientJob<T>& job, const T* features, const T* gradie
   for (int t = 0; t < 4; ++t) {
     for (int j = 0; j < kBlock; ++j) dot[t][j] = 0;
   }
+  alignas(64) A values[kBlock];
   for (int64_t k = 0; k < job.sizes.channels; ++k) {
-    const T *plane = features + k * in.channel, *values = gradient + k * from.channel;
+    const T* plane = features + k * in.channel;
+    if (single) {
+      const T* image = found.image[0] + k * from.channel;
+      for (int j = 0; j < count; ++j) values[j] = widen(image[j * from.column]);
+    } else {
+      add_terms_of_channel(job.terms, found, k, count, values);
+    }
     for (int j = 0; j < count; ++j) {
-      const A value = widen(values[j * from.column]);
-      for (int t = 0; t < 4; ++t) dot[t][j] += value * widen(plane[at[t][j]]);
+      for (int t = 0; t < 4; ++t) dot[t][j] += values[j] * widen(plane[at[t][j]]);
     }
   }
 }
 
 template <typename G, typename T>
-void grid_row(const GridGradientJob<T>& job, int64_t index) {
+void grid_row(const GridGradientJob<T>& job, int64_t index, Accumulator<T>* scratch) {
   using A = Accumulator<T>;
   const Sizes& sizes = job.sizes;
   const Row row = find_row(sizes, index);
   const T* features = job.features + row.image * job.in.image + row.source * job.in.source;
-  const T* gradient = job.gradient + offset_of(job.gradient_strides, row);
-  G* out = static_cast<G*>(job.out) + 2 * index * sizes.width;
+  const bool single = job.terms.count == 1;
   const A scale_x = pixels_per_ndc(static_cast<A>(sizes.in_width)),
           scale_y = pixels_per_ndc(static_cast<A>(sizes.in_height));
   SlopeBlock<A> block;
+  TermBlock<T> found;
   alignas(64) A dot[4][kBlock];
   for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
     const int count = least(kBlock, sizes.width - begin);
     job.flow.wide ? find_slopes_in<double, double>(sizes, job.flow, row, begin, count, block)
                   : find_slopes_in<A, float>(sizes, job.flow, row, begin, count, block);
-    dot_block(job, features, gradient + begin * job.gradient_strides.column, count, block, dot);
-    for (int j = 0; j < count; ++j, out += 2) {
+    find_terms(job.terms, row, begin, count, found);
+    dot_block(job, features, found, count, block, dot, scratch);
+    const int64_t at = index * sizes.width + begin;
+    for (int j = 0; j < count && job.out; ++j) {
+      const A coefficient = single ? found.coefficient[0][j] : A(1);
       A x = 0, y = 0;
       for (int down = 0; down < 2; ++down) {
         for (int across = 0; across < 2; ++across) {
@@ -282,25 +363,37 @@ void grid_row(const GridGradientJob<T>& job, int64_t index) {
           y += block.weight_x[across][j] * block.slope_y[down][j] * dot[2 * down + across][j];
         }
       }
-      out[0] = block.any[j] ? static_cast<G>(x * scale_x) : G(0);
-      out[1] = block.any[j] ? static_cast<G>(y * scale_y) : G(0);
+      G* out = static_cast<G*>(job.out) + 2 * (at + j);
+      const G to_x = block.any[j] ? static_cast<G>(x * scale_x * coefficient) : G(0),
+              to_y = block.any[j] ? static_cast<G>(y * scale_y * coefficient) : G(0);
+      out[0] = job.add ? out[0] + to_x : to_x;
+      out[1] = job.add ? out[1] + to_y : to_y;
+    }
+    for (int j = 0; j < count && job.coefficient_out; ++j) {
+      A sum = 0;
+      for (int t = 0; t < 4; ++t) {
+        const A weight = block.weight_y[t / 2][j] * block.weight_x[t % 2][j];
+        sum += weight == A(0) ? A(0) : weight * dot[t][j];  // a tap of weight zero is not read
+      }
+      job.coefficient_out[at + j] = block.any[j] ? sum * job.terms.term[0].factor : A(0);
     }
   }
 }
 
 template <typename T>
-void grid_all(const GridGradientJob<T>& job, int64_t begin, int64_t end) {
+void grid_all(const GridGradientJob<T>& job, int64_t begin, int64_t end, Accumulator<T>* scratch) {
   for (int64_t index = begin; index < end; ++index) {
-    job.flow.wide ? grid_row<double>(job, index) : grid_row<float>(job, index);
+    job.flow.wide ? grid_row<double>(job, index, scratch) : grid_row<float>(job, index, scratch);
   }
 }
 
 }  // namespace
 
-#define WARPKIT_DEFINE(T, suffix)                                                      \
-  void scatter_##suffix(const ScatterJob<T>& job) { scatter_all(job); }                \
-  void grid_rows_##suffix(const GridGradientJob<T>& job, int64_t begin, int64_t end) { \
-    grid_all(job, begin, end);                                                         \
+#define WARPKIT_DEFINE(T, suffix)                                                    \
+  void scatter_##suffix(const ScatterJob<T>& job) { scatter_all(job); }              \
+  void grid_rows_##suffix(const GridGradientJob<T>& job, int64_t begin, int64_t end, \
+                          Accumulator<T>* scratch) {                                 \
+    grid_all(job, begin, end, scratch);                                              \
   }
 WARPKIT_DEFINE(float, float)
 WARPKIT_DEFINE(double, double)

@@ -9,15 +9,6 @@ namespace warpkit::warping {
 namespace WARPKIT_SIMD {
 namespace {
 
-constexpr int kBlock = 64;  // pixels of a row whose taps are found side by side
-
-// Where a block of pixels reads. Unread pixels name pixel (0, 0) and have any = 0.
-template <typename A>
-struct Block {
-  int32_t x[kBlock], y[kBlock], step_x[kBlock], step_y[kBlock], any[kBlock];
-  A weight[4][kBlock];  // of (y, x), (y, x + step), (y + step, x), (y + step, x + step)
-};
-
 // A row of output pixels: its place in the batch and in each tensor.
 struct Row {
   int64_t image, source, row;
@@ -86,6 +77,16 @@ void find_block(const Sizes& sizes, const FlowView& flow, const Row& row, int64_
                 Block<A>& block) {
   flow.wide ? find_block_in<double, double>(sizes, flow, row, begin, count, block)
             : find_block_in<A, float>(sizes, flow, row, begin, count, block);
+}
+
+// Coefficients of a block's pixels of one source; 1 where there are none.
+template <typename A>
+void load_coefficients(const A* map, const Strides& strides, const Row& row, int64_t begin, int count,
+                       A factor, A (&out)[kBlock]) {
+  for (int j = 0; j < kBlock; ++j) out[j] = factor;
+  if (map == nullptr) return;
+  const A* from = map + offset_of(strides, row) + begin * strides.column;
+  for (int j = 0; j < count; ++j) out[j] = factor * from[j * strides.column];
 }
 
 inline int least(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }

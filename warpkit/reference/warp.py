@@ -65,7 +65,8 @@ def _reads(features: Tensor, flow: Flow) -> Tensor:
     """Whether a source is visible and read at all at each pixel: ``[B, S, H, W]``."""
     grid, visible = flow
     height, width = features.shape[-2:]
-    x, y = grid.detach().unbind(-1)
-    inside = ((x * width + width - 1).abs() < width + 1) & ((y * height + height - 1).abs() < height + 1)
+    x = grid[..., 0] * (width / 2) + (width - 1) / 2
+    y = grid[..., 1] * (height / 2) + (height - 1) / 2
+    inside = (x > -1) & (x < width) & (y > -1) & (y < height)
     usable = (grid.abs() <= 1e6).all(-1) & inside
     return usable if visible is None else usable & visible
