@@ -28,8 +28,8 @@ def warp_attention(
         scale: of the scores; None: C ** -0.5.
 
     Returns:
-        ``[B, Cv, H, W]`` in the dtype of features; channels-last where value is (features without one). A source that is
-        not visible at a pixel is left out of the softmax, whatever it holds, and has no gradient there; one that is
+        ``[B, Cv, H, W]`` in the dtype of features; channels-last where value is, or features without one. A source that
+        is not visible at a pixel is left out of the softmax, whatever it holds, and has no gradient there; one that is
         visible but outside its frame, or where the grid is not usable, takes part with score 0 and value 0, and so do
         all with a flow without visible. Where no source takes part: zeros.
 
