@@ -84,6 +84,7 @@ SIGNATURES = {
     "resize_flow": "(flow, size, *, mode='masked')",
     "warp": "(features, flow)",
     "warp_reduce": "(features, flow, reduce='sum', weights=None)",
+    "AttentionWarp": "(channels, key_channels=None, value_channels=None, bias=True)",
     "warp_attention": "(query, features, flow, *, value=None, scale=None)",
     "antialias": "(image, fragments, vertices, faces, *, neighbours=None)",
     "face_neighbours": "(faces)",

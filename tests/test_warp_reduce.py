@@ -24,7 +24,8 @@ def test_twin_agrees_with_gradients(case: dict[str, Any], weighted: bool, reduce
     lead = (case["batch"], case["sources"])
     features = images(*lead, case["channels"], *case["in_size"], dtype=case["dtype"], layout=case["layout"])
     grid, visible = flow(*lead, *case["size"], dtype=torch.float64, masked=case["masked"], seed=case["seed"])
-    weights = torch.randn(*lead, *case["size"], generator=generator(case["seed"])) if weighted else None
+    sums = torch.float64 if case["dtype"] == torch.float64 else torch.float32
+    weights = torch.randn(*lead, *case["size"], generator=generator(case["seed"]), dtype=sums) if weighted else None
     inputs, wide_inputs = leaves(features, grid, weights), wide(features, grid, weights)
     mine, theirs = (
         run(f, Flow(g, visible), reduce, w)
@@ -97,7 +98,7 @@ def test_keeps_channels_last(layout: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
 def test_weights_are_cast_to_the_type_of_the_sums(dtype: torch.dtype) -> None:
-    weights = WEIGHTS.to(dtype).requires_grad_()
+    weights = WEIGHTS.clone().to(dtype).requires_grad_()
     out = warpkit.warp_reduce(FEATURES.bfloat16(), FLOW, weights=weights)
     (gradient,) = torch.autograd.grad(out.float().sum(), weights)
     assert (out.dtype, gradient.dtype) == (torch.bfloat16, dtype)

@@ -3,6 +3,7 @@
 from warpkit import _vmap
 from warpkit._build import build_info
 from warpkit.antialias import antialias, face_neighbours
+from warpkit.attention_warp import AttentionWarp
 from warpkit.flow import Flow, compose_flow
 from warpkit.interpolate import interpolate
 from warpkit.mesh_flow import mesh_flow
@@ -13,6 +14,7 @@ from warpkit.warp_attention import warp_attention
 from warpkit.warp_reduce import warp_reduce
 
 __all__ = [
+    "AttentionWarp",
     "Flow",
     "Fragments",
     "antialias",

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "attention/attention_softmax.h"
-#include "warp/warp_gather.h"
+#include "warp/warp_sample.h"
 
 namespace warpkit::attention {
 namespace WARPKIT_SIMD {
@@ -115,7 +115,7 @@ WARPKIT_INLINE Accumulator<T> dot_sample(const Sample<T>& sample, const Accumula
     sum[0] += x * y;
   }
   sum[0] += sum[1];
-  return sum_lanes<A>(sum[0]);
+  return sum_lanes(sum[0]);
 }
 
 template <typename A>
@@ -126,7 +126,7 @@ WARPKIT_INLINE A dot_lanes(const A* a, const A* b, int64_t channels) {
     load_lanes(b + k, y);
     sum += x * y;
   }
-  return sum_lanes<A>(sum);
+  return sum_lanes(sum);
 }
 
 // Scores of pixel j's sources; the samples that are read stay in scratch.blended where kKeep. Returns how
@@ -192,6 +192,7 @@ void dot_planar(const T* sources_at, const Strides& in, const Places* places, co
     }
     for (int64_t s = 0; s < sources; ++s) {
       const T* plane = sources_at + s * in.source + k * in.channel;
+      if (k + kPlanesAhead < channels) prefetch_plane(plane + kPlanesAhead * in.channel, places[s], count);
       for (int j = 0; j < count; ++j) {
         const A product = values[j] * blend_place(plane, places[s], block[s], j);
         dots[s][j] += block[s].any[j] ? product : A(0);
@@ -210,6 +211,7 @@ void sum_planar(const T* sources_at, const Strides& in, const Places* places,
     alignas(64) A sum[kBlock] = {};
     for (int64_t s = 0; s < sources; ++s) {
       const T* plane = sources_at + s * in.source + k * in.channel;
+      if (k + kPlanesAhead < channels) prefetch_plane(plane + kPlanesAhead * in.channel, places[s], count);
       for (int j = 0; j < count; ++j) {
         const A product = weight[s][j] * blend_place(plane, places[s], block[s], j);
         sum[j] += block[s].any[j] ? product : A(0);

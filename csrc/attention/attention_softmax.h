@@ -65,7 +65,7 @@ void softmax_pixel(A* scores, int64_t sources) {
     store_lanes(lanes, scores + s);
     sum += lanes;
   }
-  const A inverse = inverse_of_sum(sum_lanes<A>(sum));
+  const A inverse = inverse_of_sum(sum_lanes(sum));
   for (int64_t s = 0; s < sources; ++s) scores[s] *= inverse;
 }
 

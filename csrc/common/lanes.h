@@ -55,14 +55,27 @@ WARPKIT_HD void store_lanes(const Lanes<float>& from, T* to) {
   for (int l = 0; l < 16; ++l) narrow(wide[l], to + l);
 }
 
-template <typename A>
-WARPKIT_HD A sum_lanes(const Lanes<A>& lanes) {
-  alignas(64) A sum[kLanes<A>];
-  __builtin_memcpy(sum, &lanes, sizeof(lanes));
-  for (int width = kLanes<A> / 2; width > 0; width /= 2) {
-    for (int l = 0; l < width; ++l) sum[l] += sum[l + width];
-  }
-  return sum[0];
+// Halves added to halves, in registers.
+WARPKIT_HD float sum_lanes(const Lanes<float>& lanes) {
+  typedef float Eight __attribute__((vector_size(32)));
+  typedef float Four __attribute__((vector_size(16)));
+  Eight low, high;
+  __builtin_memcpy(&low, &lanes, 32);
+  __builtin_memcpy(&high, reinterpret_cast<const char*>(&lanes) + 32, 32);
+  low += high;
+  Four first, second;
+  __builtin_memcpy(&first, &low, 16);
+  __builtin_memcpy(&second, reinterpret_cast<const char*>(&low) + 16, 16);
+  first += second;
+  return (first[0] + first[2]) + (first[1] + first[3]);
+}
+WARPKIT_HD double sum_lanes(const Lanes<double>& lanes) {
+  typedef double Four __attribute__((vector_size(32)));
+  Four low, high;
+  __builtin_memcpy(&low, &lanes, 32);
+  __builtin_memcpy(&high, reinterpret_cast<const char*>(&lanes) + 32, 32);
+  low += high;
+  return (low[0] + low[2]) + (low[1] + low[3]);
 }
 
 }  // namespace warpkit

@@ -1,7 +1,7 @@
 // warp_reduce's inner loops. Compiled once a SIMD level; no standard library here (common/simd.h says why).
 #include "warp/warp_reduce_simd.h"
 
-#include "warp/warp_gather.h"
+#include "warp/warp_sample.h"
 
 namespace warpkit::warping {
 namespace WARPKIT_SIMD {
@@ -64,6 +64,9 @@ void reduce_row_planar(const ReduceJob<T>& job, const Row& row, const Scratch<T>
       alignas(64) A sum[kBlock] = {};
       for (int64_t s = 0; s < sizes.sources; ++s) {
         const T* plane = job.features + row.image * job.in.image + s * job.in.source + k * job.in.channel;
+        if (k + kPlanesAhead < sizes.channels) {
+          prefetch_plane(plane + kPlanesAhead * job.in.channel, scratch.places[s], count);
+        }
         const Block<A>& block = scratch.block[s];
         for (int j = 0; j < count; ++j) {
           const A value = scratch.coefficient[s][j] * blend_place(plane, scratch.places[s], block, j);
