@@ -131,10 +131,13 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.set_materialize_grads(False)  # no zeros for visible
     ctx.save_for_backward(*inputs[:4], output[1])
 
 
-def _backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor | None, None, None, Tensor | None, None, None]:
+def _backward(ctx: Any, gradient: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
+    if gradient is None:
+        return (None,) * 6
     vertices_wanted, barycentric_wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[3]
     vertices_gradient, barycentric_gradient = torch.ops.warpkit.compose_flow_backward(
         gradient,

@@ -104,10 +104,13 @@ def _(
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
     source_vertices, target_vertices, faces = inputs[:3]
     _, visible, face_index = output
+    ctx.set_materialize_grads(False)  # no zeros for those two
     ctx.save_for_backward(source_vertices, target_vertices, faces, face_index, visible)
 
 
-def _backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+    if gradient is None:
+        return (None,) * 9
     source_vertices, target_vertices, faces, face_index, visible = ctx.saved_tensors
     sources_wanted, target_wanted = ctx.needs_input_grad[:2]
     deterministic = torch.are_deterministic_algorithms_enabled()

@@ -80,6 +80,7 @@ std::tuple<Tensor, Tensor> compose_flow(const Tensor& source_vertices, const Ten
   const ComposeTensors tensors(source_vertices, faces, face_index, barycentric, source_visible, face_mask);
   const bool wide = source_vertices.scalar_type() == ScalarType::Double;
   advise_huge_pages(tensors.grid.const_data_ptr(), tensors.grid.numel() * (wide ? 8 : 4));
+  advise_huge_pages(tensors.visible.const_data_ptr(), tensors.visible.numel());
   wide ? run(tensors.job<double>()) : run(tensors.job<float>());
   return {tensors.grid, tensors.visible};
 }
@@ -96,6 +97,7 @@ std::tuple<Tensor, Tensor> compose_flow_backward(const Tensor& gradient, const T
     const ComposeBackwardJob<T> job = tensors.job<T>();
     if (vertices_wanted) sum_to_vertices<T, 4, 3, 2>(tensors.sums(), job, tensors.vertices_gradient);
     if (!barycentric_wanted) return;
+    advise_huge_pages(job.barycentric_gradient, tensors.barycentric_gradient.numel() * sizeof(T));
     for_each_strip(job.forward, [&](int64_t image, int64_t begin, int64_t end) {
       for (int64_t pixel = begin; pixel < end; ++pixel) write_barycentric_gradient(job, image, pixel);
     });

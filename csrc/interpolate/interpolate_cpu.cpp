@@ -104,6 +104,8 @@ std::tuple<Tensor, Tensor> interpolate_backward(const Tensor& gradient, const Te
     }
     if (!barycentric_wanted) return;
     const InterpolateBackwardJob<T> job = tensors.job<T>();
+    advise_huge_pages(job.barycentric_gradient,
+                      tensors.barycentric_gradient.numel() * sizeof(*job.barycentric_gradient));
     with_dims(job.forward.dims, [&](auto dims) {
       for_each_strip(job.forward.batch, job.forward.pixels, [&](int64_t image, int64_t begin, int64_t end) {
         barycentric_strip<dims>(job, image, begin, end);
