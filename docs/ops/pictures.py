@@ -30,19 +30,19 @@ FACES = MODEL.faces
 PERSON = MadeUpPerson(MODEL, seed=2)
 
 
-def sheet(panels: Sequence[Panel], *, smooth: bool = True) -> Image.Image:
+def sheet(panels: Sequence[Panel], *, width: int = WIDTH, smooth: bool = True) -> Image.Image:
     """Panels beside each other, of one height, each under its title."""
     images = [Image.fromarray((p.permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()) for _, p in panels]
-    height = (WIDTH - GAP * (len(panels) - 1)) / sum(image.width / image.height for image in images)
+    height = (width - GAP * (len(panels) - 1)) / sum(image.width / image.height for image in images)
     font = ImageFont.load_default(14)
-    page = Image.new("RGB", (WIDTH, round(height) + TITLE), PAPER)
+    page = Image.new("RGB", (width, round(height) + TITLE), PAPER)
     draw, left = ImageDraw.Draw(page), 0.0
     for (title, _), image in zip(panels, images, strict=True):
-        width = height * image.width / image.height
+        across = round(height * image.width / image.height)
         how = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
-        page.paste(image.resize((round(width), round(height)), how), (round(left), TITLE))
+        page.paste(image.resize((across, round(height)), how), (round(left), TITLE))
         draw.text((round(left) + 1, 3), title, fill=INK, font=font)
-        left += width + GAP
+        left += across + GAP
     return page
 
 
@@ -64,11 +64,11 @@ def vertices(who: Body, size: tuple[int, int] = SIZE) -> Tensor:
     return who.camera.project(MODEL(who.pose, who.shape, offsets=PERSON.offsets), size)
 
 
-def photo(who: Body, size: tuple[int, int] = SIZE) -> Tensor:
+def photo(who: Body, size: tuple[int, int] = SIZE, tint: tuple[float, float, float] = (0.9, 1.0, 1.12)) -> Tensor:
     """The person over a soft backdrop, `[3, H, W]` in [0, 1]."""
     down, across = torch.meshgrid(torch.linspace(0, 1, size[0]), torch.linspace(-1, 1, size[1]), indexing="ij")
     light = 0.62 - 0.25 * down - 0.1 * across.square()
-    backdrop = torch.stack((light * 0.9, light * 1.0, light * 1.12)) * 2 - 1
+    backdrop = torch.stack([light * channel for channel in tint]) * 2 - 1
     return (PERSON.render(who, size, backdrop).image + 1) / 2
 
 
@@ -191,23 +191,24 @@ def compose_flow() -> Image.Image:
     light = warpkit.interpolate(shading(points).expand(-1, 3).contiguous(), FACES, fragments)[0].movedim(-1, 0)
     flow = warpkit.mesh_flow(vertices(source)[:, None], points, FACES, SIZE)
     surface = over(light, fragments.face_index[0] >= 0)
-    page = sheet([("source", photo(source)), ("target: each pixel's place in the source", surface)])
+    page = sheet([("source", photo(source)), ("target: each pixel's place in the source", surface)], width=560)
+    page = page.resize((2 * page.width, 2 * page.height), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(page)
     assert flow.visible is not None
     rows, columns = flow.visible[0, 0].nonzero(as_tuple=True)
     chosen = torch.linspace(300, len(rows) - 300, 26).long()
-    panel = (WIDTH - GAP) / 2
+    panel, gap, top = 560 - GAP, 2 * GAP, 2 * TITLE
     zoom = panel / SIZE[1]
     for number, k in enumerate(chosen.tolist()):
         i, j = int(rows[k]), int(columns[k])
         x, y = ((flow.grid[0, 0, i, j] + 1) / 2 * torch.tensor([SIZE[1], SIZE[0]]) * zoom).tolist()
-        here = (panel + GAP + (j + 0.5) * zoom, TITLE + (i + 0.5) * zoom)
-        there = (x, TITLE + y)
+        here = (panel + gap + (j + 0.5) * zoom, top + (i + 0.5) * zoom)
+        there = (x, top + y)
         colour = tuple((ramp(torch.tensor(number / 25)) * 255).int().tolist())
         draw.line([there, here], fill=colour, width=2)
         for place in (there, here):
             draw.ellipse([place[0] - 6, place[1] - 6, place[0] + 6, place[1] + 6], fill=colour, outline=INK)
-    return page.resize((WIDTH * 3 // 5, page.height * 3 // 5), Image.Resampling.LANCZOS)
+    return page.resize((page.width // 2, page.height // 2), Image.Resampling.LANCZOS)
 
 
 def pixel_places(size: tuple[int, int]) -> Tensor:
@@ -244,7 +245,7 @@ def resize_flow() -> Image.Image:
     source, target = body(-20), body(20, walk=0.3)
     flow = warpkit.mesh_flow(vertices(source)[:, None], vertices(target), FACES, SIZE, visibility=None)
     small = (84, 50)
-    picture = photo(source)[None]
+    picture = photo(source, tint=(1.7, 0.5, 0.2))[None]
     features = torch.nn.functional.interpolate(picture, small, mode="area")
     panels = []
     for title, resized in (
