@@ -102,6 +102,42 @@ OPS = {
         ("features", "grid", "visible"),
         ("visible",),
     ),
+    "warp_reduce": Op(
+        lambda features, grid, visible, weights: warpkit.warp_reduce(features, Flow(grid, visible), weights=weights),
+        {"features": random(B, S, C, 5, 8), "grid": GRID, "visible": VISIBLE, "weights": random(B, S, H, W)},
+        ("features", "grid", "visible", "weights"),
+        ("visible", "weights"),
+    ),
+    "warp_attention": Op(
+        lambda query, features, grid, visible, value: warpkit.warp_attention(
+            query, features, Flow(grid, visible), value=value
+        ),
+        {
+            "query": random(B, C, H, W),
+            "features": random(B, S, C, 5, 8),
+            "grid": GRID,
+            "visible": VISIBLE,
+            "value": random(B, S, 2, 5, 8),
+        },
+        ("query", "features", "grid", "visible", "value"),
+        ("visible", "value"),
+    ),
+    "antialias": Op(
+        lambda image, face_index, depth, vertices, faces, neighbours: warpkit.antialias(
+            image, Fragments(face_index, BARYCENTRIC, depth), vertices, faces, neighbours=neighbours
+        ),
+        {
+            "image": random(B, C, H, W),
+            "face_index": FACE_INDEX,
+            "depth": DEPTH,
+            "vertices": VERTICES,
+            "faces": FACES,
+            "neighbours": warpkit.face_neighbours(FACES),
+        },
+        ("image", "face_index", "depth", "vertices"),
+        ("neighbours",),
+    ),
+    "face_neighbours": Op(warpkit.face_neighbours, {"faces": FACES}, ()),
 }
 
 

@@ -24,6 +24,7 @@ FACES = torch.randint(0, V, (F, 3), generator=GENERATOR)
 FRAGMENTS = warpkit.rasterize(VERTICES, FACES, SIZE)
 FLOW = warpkit.mesh_flow(SOURCES, VERTICES, FACES, SIZE)
 FEATURES = random(B, S, 5, 8, 7)
+WEIGHTS, QUERY, IMAGE = random(B, S, *SIZE), random(B, 5, *SIZE), random(B, 3, *SIZE)
 
 CASES: dict[str, tuple[Callable[..., object], tuple[Tensor, ...]]] = {
     "rasterize": (lambda vertices: warpkit.rasterize(vertices, FACES, SIZE), (VERTICES,)),
@@ -38,6 +39,14 @@ CASES: dict[str, tuple[Callable[..., object], tuple[Tensor, ...]]] = {
     "resize_flow": (lambda grid: warpkit.resize_flow(Flow(grid, FLOW.visible), (5, 6)), (FLOW.grid,)),
     "warp": (lambda features: warpkit.warp(features, FLOW), (FEATURES,)),
     "warp, grid": (lambda grid: warpkit.warp(FEATURES, Flow(grid, FLOW.visible)), (FLOW.grid,)),
+    "warp_reduce": (lambda x, weights: warpkit.warp_reduce(x, FLOW, "mean", weights), (FEATURES, WEIGHTS)),
+    "warp_reduce, weights": (lambda weights: warpkit.warp_reduce(FEATURES, FLOW, weights=weights), (WEIGHTS,)),
+    "warp_attention": (lambda query, features: warpkit.warp_attention(query, features, FLOW), (QUERY, FEATURES)),
+    "warp_attention, value": (
+        lambda value: warpkit.warp_attention(QUERY, FEATURES, FLOW, value=value),
+        (random(B, S, 2, 8, 7),),
+    ),
+    "antialias": (lambda image: warpkit.antialias(image, FRAGMENTS, VERTICES, FACES), (IMAGE,)),
 }
 
 

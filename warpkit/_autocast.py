@@ -7,17 +7,19 @@ import torch
 from torch import Tensor
 
 _LIBRARY = torch.library.Library("warpkit", "IMPL")
+_DEVICES = ("cpu", "cuda")
 
 
 def cast_features(op: str, names: Collection[str]) -> None:
     """Under autocast cast the arguments ``names`` of an op to its dtype, except float64."""
-    for device in ("cpu", "cuda"):
+    for device in _DEVICES:
         _register(op, names, device)
 
 
 def autocasts(tensor: Tensor) -> bool:
     """Whether `cast_features` would cast a feature tensor here, so that dtypes need not agree yet."""
-    return torch.is_autocast_enabled(tensor.device.type) and tensor.dtype != torch.float64
+    device = tensor.device.type
+    return device in _DEVICES and torch.is_autocast_enabled(device) and tensor.dtype != torch.float64
 
 
 def _register(op: str, names: Collection[str], device: str) -> None:

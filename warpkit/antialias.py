@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._autocast import cast_features
 from warpkit.rasterize import Fragments, check_batch
 from warpkit.warp import FEATURES, new_image
 
@@ -144,22 +145,6 @@ def _no_second_gradient(ctx: Any, *gradients: Tensor) -> Any:
     raise NotImplementedError("warpkit: antialias has no second derivative; call backward without create_graph")
 
 
-def _autocast(device: str) -> None:
-    """Under autocast the image is cast, except float64; torch's register_autocast would cast the vertices too."""
-    key = f"Autocast{device.upper()}"
-    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
-
-    def antialias_autocast(image: Tensor, *scene: Tensor) -> Tensor:
-        if image.dtype != torch.float64:
-            image = image.to(torch.get_autocast_dtype(device))
-        with torch._C._ExcludeDispatchKeyGuard(keys):
-            return torch.ops.warpkit.antialias(image, *scene)
-
-    _LIBRARY.impl("antialias", antialias_autocast, key)
-
-
-_LIBRARY = torch.library.Library("warpkit", "IMPL")
-_autocast("cpu")
-_autocast("cuda")
+cast_features("antialias", ("image",))
 torch.library.register_autograd("warpkit::antialias", _backward, setup_context=_save)
 torch.library.register_autograd("warpkit::antialias_backward", _no_second_gradient)
