@@ -106,9 +106,10 @@ def test_public_names_have_the_signatures_of_the_design() -> None:
 
 def test_the_example_of_the_readme_runs() -> None:
     section = (ROOT / "README.md").read_text().split("## The ops")[1]
-    example = section.split("```python\n")[1].split("```")[0]
     names: dict[str, torch.Tensor] = {}
-    exec(example, names)
+    for example in section.split("```python\n")[1:]:
+        exec(example.split("```")[0], names)
+    assert names["vertices"].grad.abs().sum() > 0
     visible = names["flow"].visible[0, 0]
     assert 0.2 < visible.float().mean() < 1
     assert (names["warped"][0, :, visible] > 0).any()
