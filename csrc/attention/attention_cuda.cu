@@ -18,7 +18,7 @@ namespace {
 
 template <typename T>
 struct AttentionJob {
-  Sizes sizes;
+  Extent sizes;
   FlowView flow;
   const T* query;
   Strides query_strides;
@@ -51,11 +51,18 @@ struct Softmax {
   }
 };
 
+// kBlocks for a lane that holds so many numbers three times over: query, sample and sum.
+template <typename T, int kNumbers>
+constexpr int kAttendBlocks = sizeof(T) == 8              ? 1
+                              : kNumbers * sizeof(T) > 16 ? 2
+                                                          : 3;
+
 template <typename T, int kVector, int kChunks, bool kHasValue>
-__global__ void __launch_bounds__(kThreads) attend(AttentionJob<T> job, Share share) {
+__global__ void __launch_bounds__(kThreads, kAttendBlocks<T, kVector * kChunks>)
+    attend(AttentionJob<T> job, Share share) {
   using A = Accumulator<T>;
   const Round round(share);
-  const Sizes& sizes = job.sizes;
+  const Extent& sizes = job.sizes;
   const int channels = static_cast<int>(sizes.channels),
             value_channels = static_cast<int>(kHasValue ? job.value_channels : sizes.channels);
   const int sources = static_cast<int>(sizes.sources), chunk = round.lanes * kVector,
@@ -189,8 +196,8 @@ bool attend_at_once(const Tensor& query, const Tensor& features, const Tensor& g
     launch_attend<T, kVector, 1>(job, channels, stream);
   } else if (vectors && channels <= kWarp * kVector * 2) {
     launch_attend<T, kVector, 2>(job, channels, stream);
-  } else if (vectors && channels <= kWarp * kVector * 4) {
-    launch_attend<T, kVector, 4>(job, channels, stream);
+  } else if (vectors && kVector <= 4 && channels <= kWarp * kVector * 4) {
+    launch_attend<T, kVector <= 4 ? kVector : 1, 4>(job, channels, stream);
   } else if (channels <= (is_channels_last(features) ? 4 * kWarp : 4)) {
     launch_attend<T, 1, 4>(job, channels, stream);
   } else {

@@ -17,7 +17,7 @@ namespace {
 // any.
 template <typename A>
 __global__ void __launch_bounds__(kThreads)
-    softmax_sources(Sizes sizes, FlowView flow, A scale, A* scores, A* products) {
+    softmax_sources(warping::Extent sizes, FlowView flow, A scale, A* scores, A* products) {
   const int64_t total = warping::count_targets(sizes), stride = int64_t(gridDim.x) * kThreads;
   const int64_t plane = sizes.height * sizes.width;
   for (int64_t pixel = int64_t(blockIdx.x) * kThreads + threadIdx.x; pixel < total; pixel += stride) {
@@ -65,7 +65,7 @@ void softmax(const Tensor& features, const Tensor& grid, const std::optional<Ten
   const auto run = [&](auto kind) {
     using A = decltype(kind);
     softmax_sources<A><<<warping::blocks_for(total), kThreads, 0, stream>>>(
-        sizes, warping::view_flow(grid, visible), static_cast<A>(scale),
+        warping::Extent(sizes), warping::view_flow(grid, visible), static_cast<A>(scale),
         static_cast<A*>(scores.mutable_data_ptr()),
         products.numel() > 0 ? static_cast<A*>(products.mutable_data_ptr()) : nullptr);
   };

@@ -10,7 +10,7 @@ namespace {
 
 template <typename T>
 struct BackwardJob {
-  Sizes sizes;
+  Extent sizes;
   FlowView flow;
   const T* features;
   Strides in;
@@ -87,25 +87,29 @@ __device__ __forceinline__ int64_t tap_step(const Strides& strides, int tap) {
   return (tap & 1 ? strides.column : 0) + (tap & 2 ? strides.row : 0);
 }
 
-template <typename T, int kVector>
-__global__ void __launch_bounds__(kThreads) backward_channels_last(BackwardJob<T> job, Share share) {
+// kSlopes: the grid's gradient is wanted.
+template <typename T, int kVector, bool kSlopes>
+__global__ void __launch_bounds__(kThreads, kSlopes ? 2 : kBlocks<T>)
+    backward_channels_last(BackwardJob<T> job, Share share) {
   using A = Accumulator<T>;
   const Round round(share);
-  const Sizes& sizes = job.sizes;
+  const Extent& sizes = job.sizes;
+  const int channels = static_cast<int>(sizes.channels), sources = static_cast<int>(sizes.sources);
   const int64_t total = count_targets(sizes), stride = round.stride();
   const int64_t in_channel = kVector > 1 ? 1 : job.in.channel,
                 sums_channel = kVector > 1 ? 1 : job.sums_strides.channel;
-  const bool scatters = job.sums != nullptr, slopes = job.grid_gradient != nullptr;
+  const bool scatters = kSlopes ? job.sums != nullptr : true;  // nothing else to do then
   for (int64_t begin = round.begin(); begin < total; begin += stride) {
     Cell<A> mine = {-1, -1, 0, A(0), A(0)};
     RowPlace<A> mine_row = {0, 0, A(0), A(0)};
     int64_t mine_in = 0, mine_sums = 0, mine_index = 0;
     for (int step = 0; step < round.steps; ++step) {
-      for (int64_t from_source = 0; from_source < sizes.sources; from_source += round.together) {
+      for (int first = 0; first < sources; first += round.together) {
         if (step == 0) {
-          const int64_t found = begin + round.found(), source = from_source + round.lane % round.together;
+          const int64_t found = begin + round.found();
+          const int source = first + round.lane % round.together;
           mine = {-1, -1, 0, A(0), A(0)};
-          if (found < total && source < sizes.sources) {
+          if (found < total && source < sources) {
             Place place = find_target(sizes, found);
             place.source = source;
             mine = find_cell<A>(sizes, job.flow, place);
@@ -115,18 +119,17 @@ __global__ void __launch_bounds__(kThreads) backward_channels_last(BackwardJob<T
             mine_index = map_index(sizes, place);
           }
         }
-        for (int k = 0; k < round.together && from_source + k < sizes.sources; ++k) {
+        for (int k = 0; k < round.together && first + k < sources; ++k) {
           const int finder = round.finder(step, k);
           const int taps = __shfl_sync(kAllLanes, mine.taps, finder);
           const A right = __shfl_sync(kAllLanes, mine.right, finder),
                   down = __shfl_sync(kAllLanes, mine.down, finder);
           const RowPlace<A> row = take_row(job.rows, mine_row, finder);
           const int64_t sums_at = scatters ? __shfl_sync(kAllLanes, mine_sums, finder) : 0;
-          const int64_t in_at = slopes ? __shfl_sync(kAllLanes, mine_in, finder) : 0;
-          const int64_t index = slopes ? __shfl_sync(kAllLanes, mine_index, finder) : 0;
+          const int64_t in_at = kSlopes ? __shfl_sync(kAllLanes, mine_in, finder) : 0;
+          const int64_t index = kSlopes ? __shfl_sync(kAllLanes, mine_index, finder) : 0;
           A by_column = A(0), by_row = A(0);
-          for (int64_t c = int64_t(round.within) * kVector; taps != 0 && c < sizes.channels;
-               c += int64_t(round.lanes) * kVector) {
+          for (int c = round.within * kVector; taps != 0 && c < channels; c += round.lanes * kVector) {
             A gradient[kVector];
             load_row(job.rows, row, c, gradient);
             if (scatters) {
@@ -138,7 +141,7 @@ __global__ void __launch_bounds__(kThreads) backward_channels_last(BackwardJob<T
                                      weight, gradient);
               }
             }
-            if (slopes) {
+            if constexpr (kSlopes) {
               Pack<T, kVector> value[4];
 #pragma unroll
               for (int tap = 0; tap < 4; ++tap) {
@@ -157,7 +160,7 @@ __global__ void __launch_bounds__(kThreads) backward_channels_last(BackwardJob<T
               }
             }
           }
-          if (!slopes) continue;
+          if constexpr (!kSlopes) continue;
           by_column = sum_group(by_column, round.lanes);
           by_row = sum_group(by_row, round.lanes);
           if (round.within == 0 && begin + round.served(step) < total) {
@@ -170,7 +173,7 @@ __global__ void __launch_bounds__(kThreads) backward_channels_last(BackwardJob<T
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) backward_planar(BackwardJob<T> job) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) backward_planar(BackwardJob<T> job) {
   using A = Accumulator<T>;
   const int64_t total = count_pixels(job.sizes), stride = int64_t(gridDim.x) * kThreads;
   for (int64_t index = int64_t(blockIdx.x) * kThreads + threadIdx.x; index < total; index += stride) {
@@ -204,6 +207,17 @@ __global__ void __launch_bounds__(kThreads) backward_planar(BackwardJob<T> job) 
   }
 }
 
+template <typename T, int kVector>
+void launch_channels_last(const BackwardJob<T>& job, cudaStream_t stream) {
+  const Share share = share_sources(lanes_for(job.sizes.channels / kVector), job.sizes.sources);
+  const unsigned blocks = blocks_for(share, count_targets(job.sizes));
+  if (job.grid_gradient != nullptr) {
+    backward_channels_last<T, kVector, true><<<blocks, kThreads, 0, stream>>>(job, share);
+  } else {
+    backward_channels_last<T, kVector, false><<<blocks, kThreads, 0, stream>>>(job, share);
+  }
+}
+
 template <typename T>
 void launch_backward(const BackwardJob<T>& job, bool channels_last, cudaStream_t stream) {
   const int64_t total = count_targets(job.sizes), channels = job.sizes.channels;
@@ -212,11 +226,9 @@ void launch_backward(const BackwardJob<T>& job, bool channels_last, cudaStream_t
   if (!channels_last) {
     backward_planar<T><<<blocks_for(count_pixels(job.sizes)), kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.features, job.in, channels) && takes_vectors(job.rows, channels)) {
-    const Share share = share_sources(lanes_for(channels / kVector), job.sizes.sources);
-    backward_channels_last<T, kVector><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
+    launch_channels_last<T, kVector>(job, stream);
   } else {
-    const Share share = share_sources(lanes_for(channels), job.sizes.sources);
-    backward_channels_last<T, 1><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
+    launch_channels_last<T, 1>(job, stream);
   }
   check_launch();
 }

@@ -13,7 +13,7 @@ namespace {
 
 template <typename T>
 struct ForwardJob {
-  Sizes sizes;
+  Extent sizes;
   FlowView flow;
   const T* features;
   Strides in;

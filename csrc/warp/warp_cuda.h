@@ -17,6 +17,12 @@ constexpr int kThreads = 256;
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
+// Blocks that are to fit on a multiprocessor at once, so that enough loads are under way: with 4, a thread
+// has 64 registers, with 2 it has 128. Left alone, the compiler takes up to twice as many, for nothing but
+// address arithmetic done early.
+template <typename T>
+constexpr int kBlocks = sizeof(T) == 8 ? 2 : 4;
+
 template <typename T>
 using Accumulator = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <typename A, typename G>
@@ -98,13 +104,41 @@ struct Place {
   int64_t image, source, row, column;
 };
 
+// Divides by a number that all threads share by a multiplication; a division of 64 bits is a call. `magic` is
+// 2^64 / divisor, rounded up, so quotients are exact while value * divisor < 2^64: beyond any memory here.
+struct Divider {
+  int64_t divisor;
+  uint64_t magic;
+
+  Divider() = default;
+  explicit Divider(int64_t by)
+      : divisor(by), magic(by > 1 ? ~uint64_t(0) / static_cast<uint64_t>(by) + 1 : 0) {}
+
+  __device__ __forceinline__ int64_t quotient(int64_t value) const {
+    return divisor > 1 ? static_cast<int64_t>(__umul64hi(static_cast<uint64_t>(value), magic)) : value;
+  }
+};
+
+// Sizes as kernels use them.
+struct Extent : Sizes {
+  Divider by_width, by_height, by_sources, by_in_width, by_in_height;
+
+  Extent(const Sizes& sizes)  // NOLINT(google-explicit-constructor): the same, prepared
+      : Sizes(sizes),
+        by_width(sizes.width),
+        by_height(sizes.height),
+        by_sources(sizes.sources),
+        by_in_width(sizes.in_width),
+        by_in_height(sizes.in_height) {}
+};
+
 __host__ __device__ inline int64_t count_pixels(const Sizes& sizes) {
   return sizes.batch * sizes.sources * sizes.height * sizes.width;
 }
 
-__device__ __forceinline__ Place find_place(const Sizes& sizes, int64_t index) {
-  const int64_t row = index / sizes.width, image_source = row / sizes.height,
-                image = image_source / sizes.sources;
+__device__ __forceinline__ Place find_place(const Extent& sizes, int64_t index) {
+  const int64_t row = sizes.by_width.quotient(index), image_source = sizes.by_height.quotient(row),
+                image = sizes.by_sources.quotient(image_source);
   return {image, image_source - image * sizes.sources, row - image_source * sizes.height,
           index - row * sizes.width};
 }
@@ -264,8 +298,8 @@ __host__ __device__ inline int64_t count_targets(const Sizes& sizes) {
   return sizes.batch * sizes.height * sizes.width;
 }
 
-__device__ __forceinline__ Place find_target(const Sizes& sizes, int64_t index) {
-  const int64_t row = index / sizes.width, image = row / sizes.height;
+__device__ __forceinline__ Place find_target(const Extent& sizes, int64_t index) {
+  const int64_t row = sizes.by_width.quotient(index), image = sizes.by_height.quotient(row);
   return {image, 0, row - image * sizes.height, index - row * sizes.width};
 }
 

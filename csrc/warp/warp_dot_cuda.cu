@@ -10,7 +10,7 @@ namespace {
 template <typename T>
 struct DotJob {
   using A = Accumulator<T>;
-  Sizes sizes;
+  Extent sizes;
   FlowView flow;
   const T* features;
   Strides in;
@@ -30,10 +30,11 @@ __device__ __forceinline__ Accumulator<T> add_dot(Accumulator<T> sum, const T* r
 }
 
 template <typename T, int kVector>
-__global__ void __launch_bounds__(kThreads) dot_channels_last(DotJob<T> job, Share share) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) dot_channels_last(DotJob<T> job, Share share) {
   using A = Accumulator<T>;
   const Round round(share);
-  const Sizes& sizes = job.sizes;
+  const Extent& sizes = job.sizes;
+  const int channels = static_cast<int>(sizes.channels), sources = static_cast<int>(sizes.sources);
   const int64_t total = count_targets(sizes), stride = round.stride();
   const int64_t in_channel = kVector > 1 ? 1 : job.in.channel,
                 row_channel = kVector > 1 ? 1 : job.row_strides.channel,
@@ -45,24 +46,24 @@ __global__ void __launch_bounds__(kThreads) dot_channels_last(DotJob<T> job, Sha
       Place place = find_target(sizes, pixel < total ? pixel : 0);
       const T* rows = job.rows + offset_of(job.row_strides, place);
       const T* more = job.more_rows + offset_of(job.more_strides, place);
-      for (int64_t from = 0; from < sizes.sources; from += round.together) {
+      for (int from = 0; from < sources; from += round.together) {
         if (step == 0) {
-          const int64_t found = begin + round.found(), source = from + round.lane % round.together;
+          const int64_t found = begin + round.found();
+          const int source = from + round.lane % round.together;
           mine = {0, A(0), A(0)};
-          if (found < total && source < sizes.sources) {
+          if (found < total && source < sources) {
             Place item = find_target(sizes, found);
             item.source = source;
             mine = find_read<A>(sizes, job.flow, job.in, item);
           }
         }
-        for (int k = 0; k < round.together && from + k < sizes.sources; ++k) {
+        for (int k = 0; k < round.together && from + k < sources; ++k) {
           const Read<A> read = take_read(mine, round.finder(step, k));
           A dot = A(0), more_dot = A(0);
           if (read.code & 1) {
             const Blend<A> blend = find_blend(read, job.in);
             const T* at = job.features + blend.first;
-            for (int64_t c = int64_t(round.within) * kVector; c < sizes.channels;
-                 c += int64_t(round.lanes) * kVector) {
+            for (int c = round.within * kVector; c < channels; c += round.lanes * kVector) {
               A value[kVector];
               sample(at + c * in_channel, blend, value);
               dot = add_dot(dot, rows + c * row_channel, value);
@@ -82,7 +83,7 @@ __global__ void __launch_bounds__(kThreads) dot_channels_last(DotJob<T> job, Sha
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) dot_planar(DotJob<T> job) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) dot_planar(DotJob<T> job) {
   using A = Accumulator<T>;
   const int64_t total = count_pixels(job.sizes), stride = int64_t(gridDim.x) * kThreads;
   for (int64_t index = int64_t(blockIdx.x) * kThreads + threadIdx.x; index < total; index += stride) {

@@ -16,7 +16,7 @@ __host__ __device__ inline int64_t cells_of_image(const Sizes& sizes) {
 
 // keys[pixel]: the number of the cell that it reads, over all images and sources; past the last one: none.
 template <typename A, typename Key>
-__global__ void __launch_bounds__(kThreads) number_cells(Sizes sizes, FlowView flow, Key* keys) {
+__global__ void __launch_bounds__(kThreads) number_cells(Extent sizes, FlowView flow, Key* keys) {
   const int64_t total = count_pixels(sizes), stride = int64_t(gridDim.x) * kThreads;
   for (int64_t index = int64_t(blockIdx.x) * kThreads + threadIdx.x; index < total; index += stride) {
     const Place place = find_place(sizes, index);
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T>
 struct GatherJob {
-  Sizes sizes;
+  Extent sizes;
   FlowView flow;
   Rows<T> rows;
   const int64_t *starts, *order;
@@ -66,10 +66,10 @@ struct Readers {
 
 template <typename T>
 __device__ __forceinline__ Readers find_readers(const GatherJob<T>& job, int64_t index) {
-  const Sizes& sizes = job.sizes;
-  const int64_t line = index / sizes.in_width, x = index - line * sizes.in_width;
-  const int64_t image_source = line / sizes.in_height, y = line - image_source * sizes.in_height;
-  const int64_t image = image_source / sizes.sources;
+  const Extent& sizes = job.sizes;
+  const int64_t line = sizes.by_in_width.quotient(index), x = index - line * sizes.in_width;
+  const int64_t image_source = sizes.by_in_height.quotient(line), y = line - image_source * sizes.in_height;
+  const int64_t image = sizes.by_sources.quotient(image_source);
   const int64_t* above = job.starts + image_source * cells_of_image(sizes) + y * cells_across(sizes) + x;
   const int64_t* below = above + cells_across(sizes);
   return {{image, image_source - image * sizes.sources, y, x},
@@ -97,9 +97,10 @@ __device__ __forceinline__ bool find_reader(const GatherJob<T>& job, const Reade
 }
 
 template <typename T, int kVector>
-__global__ void __launch_bounds__(kThreads) gather_channels_last(GatherJob<T> job, int lanes) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) gather_channels_last(GatherJob<T> job, int lanes) {
   using A = Accumulator<T>;
-  const Sizes& sizes = job.sizes;
+  const Extent& sizes = job.sizes;
+  const int channels = static_cast<int>(sizes.channels);
   const int lane = static_cast<int>(threadIdx.x) % kWarp, within = lane % lanes, leader = lane - within;
   const unsigned group = (lanes == kWarp ? kAllLanes : (1u << lanes) - 1u) << leader;
   const int64_t total = sizes.batch * sizes.sources * sizes.in_height * sizes.in_width;
@@ -110,8 +111,8 @@ __global__ void __launch_bounds__(kThreads) gather_channels_last(GatherJob<T> jo
     const Readers readers = find_readers(job, index);
     const int64_t count = readers.above + readers.below;
     T* out = job.out + offset_of(job.out_strides, readers.place);
-    for (int64_t first = 0; first < sizes.channels; first += int64_t(lanes) * kVector) {
-      const int64_t c = first + int64_t(within) * kVector;
+    for (int first = 0; first < channels; first += lanes * kVector) {
+      const int c = first + within * kVector;
       A sum[kVector] = {};
       for (int64_t from = 0; from < count; from += lanes) {
         RowPlace<A> mine = {0, 0, A(0), A(0)};
@@ -119,14 +120,14 @@ __global__ void __launch_bounds__(kThreads) gather_channels_last(GatherJob<T> jo
         unsigned left = (__ballot_sync(group, found) & group) >> leader;
         for (; left != 0; left &= left - 1) {
           const RowPlace<A> row = take_row(job.rows, mine, leader + __ffs(static_cast<int>(left)) - 1, group);
-          if (c >= sizes.channels) continue;
+          if (c >= channels) continue;
           A value[kVector];
           load_row(job.rows, row, c, value);
 #pragma unroll
           for (int k = 0; k < kVector; ++k) sum[k] += value[k];
         }
       }
-      if (c >= sizes.channels) continue;
+      if (c >= channels) continue;
       Pack<T, kVector> result;
 #pragma unroll
       for (int k = 0; k < kVector; ++k) result.value[k] = narrow<T>(sum[k]);
@@ -138,9 +139,9 @@ __global__ void __launch_bounds__(kThreads) gather_channels_last(GatherJob<T> jo
 constexpr int kPlanes = 8;  // channels that a thread sums at a time
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) gather_planar(GatherJob<T> job) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) gather_planar(GatherJob<T> job) {
   using A = Accumulator<T>;
-  const Sizes& sizes = job.sizes;
+  const Extent& sizes = job.sizes;
   const int64_t total = sizes.batch * sizes.sources * sizes.in_height * sizes.in_width;
   const int64_t stride = int64_t(gridDim.x) * kThreads;
   for (int64_t index = int64_t(blockIdx.x) * kThreads + threadIdx.x; index < total; index += stride) {

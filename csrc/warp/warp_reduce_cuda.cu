@@ -14,7 +14,7 @@ namespace {
 template <typename T>
 struct ReduceJob {
   using A = Accumulator<T>;
-  Sizes sizes;
+  Extent sizes;
   FlowView flow;
   const T* features;
   Strides in;
@@ -31,10 +31,11 @@ __device__ __forceinline__ Accumulator<T> weight_at(const ReduceJob<T>& job, con
 }
 
 template <typename T, int kVector>
-__global__ void __launch_bounds__(kThreads) reduce_channels_last(ReduceJob<T> job, Share share) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) reduce_channels_last(ReduceJob<T> job, Share share) {
   using A = Accumulator<T>;
   const Round round(share);
-  const Sizes& sizes = job.sizes;
+  const Extent& sizes = job.sizes;
+  const int channels = static_cast<int>(sizes.channels), sources = static_cast<int>(sizes.sources);
   const int64_t total = count_targets(sizes), stride = round.stride();
   const int64_t in_channel = kVector > 1 ? 1 : job.in.channel,
                 out_channel = kVector > 1 ? 1 : job.out_strides.channel;
@@ -42,26 +43,26 @@ __global__ void __launch_bounds__(kThreads) reduce_channels_last(ReduceJob<T> jo
     Read<A> mine = {0, A(0), A(0)};
     A mine_weight = A(0);
     for (int step = 0; step < round.steps; ++step) {
-      const int64_t pixel = begin + round.served(step);
-      for (int64_t first = 0; first < sizes.channels; first += int64_t(round.lanes) * kVector) {
-        const int64_t c = first + int64_t(round.within) * kVector;
+      for (int c = round.within * kVector, left = channels; left > 0;
+           c += round.lanes * kVector, left -= round.lanes * kVector) {
         A sum[kVector] = {};
-        for (int64_t from = 0; from < sizes.sources; from += round.together) {
-          if ((step == 0 && first == 0) || sizes.sources > round.together) {
-            const int64_t found = begin + round.found(), source = from + round.lane % round.together;
+        for (int first = 0; first < sources; first += round.together) {
+          if ((step == 0 && left == channels) || sources > round.together) {
+            const int64_t found = begin + round.found();
+            const int source = first + round.lane % round.together;
             mine = {0, A(0), A(0)};
-            if (found < total && source < sizes.sources) {
+            if (found < total && source < sources) {
               Place place = find_target(sizes, found);
               place.source = source;
               mine = find_read<A>(sizes, job.flow, job.in, place);
               if (mine.code & 1) mine_weight = weight_at(job, place);
             }
           }
-          for (int k = 0; k < round.together && from + k < sizes.sources; ++k) {
+          for (int k = 0; k < round.together && first + k < sources; ++k) {
             const int finder = round.finder(step, k);
             const Read<A> read = take_read(mine, finder);
             const A weight = __shfl_sync(kAllLanes, mine_weight, finder);
-            if (!(read.code & 1) || c >= sizes.channels) continue;
+            if (!(read.code & 1) || c >= channels) continue;
             const Blend<A> blend = find_blend(read, job.in);
             A value[kVector];
             sample(job.features + blend.first + c * in_channel, blend, value);
@@ -69,7 +70,8 @@ __global__ void __launch_bounds__(kThreads) reduce_channels_last(ReduceJob<T> jo
             for (int n = 0; n < kVector; ++n) sum[n] = fma(weight, value[n], sum[n]);
           }
         }
-        if (pixel >= total || c >= sizes.channels) continue;
+        const int64_t pixel = begin + round.served(step);
+        if (pixel >= total || c >= channels) continue;
         Pack<T, kVector> result;
 #pragma unroll
         for (int n = 0; n < kVector; ++n) result.value[n] = narrow<T>(sum[n]);
@@ -82,9 +84,9 @@ __global__ void __launch_bounds__(kThreads) reduce_channels_last(ReduceJob<T> jo
 constexpr int kPlanes = 8;  // channels that a thread sums at a time
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) reduce_planar(ReduceJob<T> job) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) reduce_planar(ReduceJob<T> job) {
   using A = Accumulator<T>;
-  const Sizes& sizes = job.sizes;
+  const Extent& sizes = job.sizes;
   const int64_t total = count_targets(sizes), stride = int64_t(gridDim.x) * kThreads;
   for (int64_t pixel = int64_t(blockIdx.x) * kThreads + threadIdx.x; pixel < total; pixel += stride) {
     Place place = find_target(sizes, pixel);
