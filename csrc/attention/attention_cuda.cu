@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kThreads, kAttendBlocks<T, kVector * kChunks>)
 template <typename T, int kVector, int kChunks>
 void launch_attend(const AttentionJob<T>& job, int64_t channels, cudaStream_t stream) {
   const int64_t total = count_targets(job.sizes), pieces = (channels + kVector - 1) / kVector;
-  const Share share = share_sources(lanes_for((pieces + kChunks - 1) / kChunks), job.sizes.sources);
+  const Share share = share_sources(lanes_for((pieces + kChunks - 1) / kChunks), job.sizes.sources, total);
   if (job.value != nullptr) {
     attend<T, kVector, kChunks, true><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   } else {

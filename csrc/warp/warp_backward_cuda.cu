@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) backward_planar(Backward
       const RowPlace<A> row = find_row(job.rows, place);
       const T* features = job.features + tap_offset(job.in, place, cell);
       A* sums = job.sums + tap_offset(job.sums_strides, place, cell);
-      for (int64_t c = 0; c < job.sizes.channels; ++c) {
+      for (int64_t c = blockIdx.y; c < job.sizes.channels; c += gridDim.y) {
         A gradient[1], value[4];
         load_row(job.rows, row, c, gradient);
 #pragma unroll
@@ -209,8 +209,9 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) backward_planar(Backward
 
 template <typename T, int kVector>
 void launch_channels_last(const BackwardJob<T>& job, cudaStream_t stream) {
-  const Share share = share_sources(lanes_for(job.sizes.channels / kVector), job.sizes.sources);
-  const unsigned blocks = blocks_for(share, count_targets(job.sizes));
+  const int64_t total = count_targets(job.sizes);
+  const Share share = share_sources(lanes_for(job.sizes.channels / kVector), job.sizes.sources, total);
+  const unsigned blocks = blocks_for(share, total);
   if (job.grid_gradient != nullptr) {
     backward_channels_last<T, kVector, true><<<blocks, kThreads, 0, stream>>>(job, share);
   } else {
@@ -224,7 +225,10 @@ void launch_backward(const BackwardJob<T>& job, bool channels_last, cudaStream_t
   if (total == 0 || job.sizes.sources == 0 || (job.sums == nullptr && job.grid_gradient == nullptr)) return;
   constexpr int kVector = 16 / sizeof(T);
   if (!channels_last) {
-    backward_planar<T><<<blocks_for(count_pixels(job.sizes)), kThreads, 0, stream>>>(job);
+    // The grid's gradient is a sum over all channels: one thread's.
+    const dim3 shape(blocks_for(count_pixels(job.sizes)),
+                     job.grid_gradient != nullptr ? 1 : slices_for(channels, 16));
+    backward_planar<T><<<shape, kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.features, job.in, channels) && takes_vectors(job.rows, channels)) {
     launch_channels_last<T, kVector>(job, stream);
   } else {

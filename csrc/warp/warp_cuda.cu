@@ -21,30 +21,31 @@ struct ForwardJob {
   Strides out_strides;
 };
 
-// `lanes` (a power of two) share a pixel, kVector channels each at a time.
 template <typename T, typename G, int kVector>
-__global__ void __launch_bounds__(kThreads) warp_channels_last(ForwardJob<T> job, int lanes) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T> + 1)
+    warp_channels_last(ForwardJob<T> job, Share share) {
   using A = Accumulator<T>;
-  const int lane = threadIdx.x % kWarp, groups = kWarp / lanes, group = lane / lanes, within = lane % lanes;
-  const int64_t total = count_pixels(job.sizes), stride = int64_t(gridDim.x) * kThreads;
+  const Round round(share);
+  const int channels = static_cast<int>(job.sizes.channels);
+  const int64_t total = count_pixels(job.sizes), stride = round.stride();
   const int64_t in_channel = kVector > 1 ? 1 : job.in.channel,
                 out_channel = kVector > 1 ? 1 : job.out_strides.channel;
-  for (int64_t begin = int64_t(blockIdx.x) * kThreads + threadIdx.x - lane; begin < total; begin += stride) {
+  for (int64_t begin = round.begin(); begin < total; begin += stride) {
     Read<A> mine = {0, A(0), A(0)};
     int64_t mine_out = 0;
-    if (begin + lane < total) {
-      const Place place = find_place(job.sizes, begin + lane);
+    if (begin + round.found() < total) {
+      const Place place = find_place(job.sizes, begin + round.found());
       mine = find_read<A, G>(job.sizes, job.flow, job.in, place);
       mine_out = offset_of(job.out_strides, place);
     }
-    for (int step = 0; step < kWarp; step += groups) {
-      const int from = step + group;
-      const Read<A> read = take_read(mine, from);
-      T* out = job.out + __shfl_sync(kAllLanes, mine_out, from);
-      if (begin + from >= total) continue;
+    for (int step = 0; step < round.steps; ++step) {
+      const int finder = round.finder(step, 0);
+      const Read<A> read = take_read(mine, finder);
+      T* out = job.out + __shfl_sync(kAllLanes, mine_out, finder);
+      if (begin + round.served(step) >= total) continue;
       const Blend<A> blend = find_blend(read, job.in);
       const T* tap = job.features + blend.first;
-      for (int64_t c = int64_t(within) * kVector; c < job.sizes.channels; c += int64_t(lanes) * kVector) {
+      for (int c = round.within * kVector; c < channels; c += round.lanes * kVector) {
         A value[kVector] = {};
         if (read.code & 1) sample(tap + c * in_channel, blend, value);
         Pack<T, kVector> result;
@@ -78,16 +79,15 @@ template <typename T, typename G>
 void launch_forward(const ForwardJob<T>& job, bool channels_last, bool vectors, cudaStream_t stream) {
   const int64_t total = count_pixels(job.sizes), channels = job.sizes.channels;
   if (total == 0 || channels == 0) return;
-  const unsigned blocks = blocks_for(total);
-  constexpr int kVector = 16 / sizeof(T);
+  constexpr int kVector = 16 / sizeof(T), kChannels = 16;  // of planes, a thread
   if (channels_last && vectors) {
-    warp_channels_last<T, G, kVector><<<blocks, kThreads, 0, stream>>>(job, lanes_for(channels / kVector));
+    const Share share = share_sources(lanes_for(channels / kVector), 1, total);
+    warp_channels_last<T, G, kVector><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   } else if (channels_last) {
-    warp_channels_last<T, G, 1><<<blocks, kThreads, 0, stream>>>(job, lanes_for(channels));
+    const Share share = share_sources(lanes_for(channels), 1, total);
+    warp_channels_last<T, G, 1><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   } else {
-    constexpr int64_t kChannels = 16;  // a thread
-    const int64_t slices = (channels + kChannels - 1) / kChannels, most = 65535;
-    const dim3 shape(blocks, static_cast<unsigned>(slices < most ? slices : most));
+    const dim3 shape(blocks_for(total), slices_for(channels, kChannels));
     warp_planar<T, G><<<shape, kThreads, 0, stream>>>(job);
   }
   check_launch();

@@ -5,6 +5,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <cstring>
 #include <type_traits>
 
 #include "common/cuda.h"
@@ -50,9 +51,18 @@ struct alignas(sizeof(T) * kCount) Pack {
   T value[kCount];
 };
 
+// Of what no thread of the kernel writes: such loads may be asked for ahead of earlier stores.
 template <int kCount, typename T>
 __device__ __forceinline__ Pack<T, kCount> load_pack(const T* at) {
-  return *reinterpret_cast<const Pack<T, kCount>*>(at);
+  using Whole = std::conditional_t<
+      sizeof(T) * kCount == 16, uint4,
+      std::conditional_t<sizeof(T) * kCount == 8, uint2,
+                         std::conditional_t<sizeof(T) * kCount == 4, unsigned, unsigned short>>>;
+  static_assert(sizeof(Whole) == sizeof(Pack<T, kCount>), "a load of 2, 4, 8 or 16 bytes");
+  const Whole whole = __ldg(reinterpret_cast<const Whole*>(at));
+  Pack<T, kCount> pack;
+  memcpy(&pack, &whole, sizeof(pack));
+  return pack;
 }
 template <typename T, int kCount>
 __device__ __forceinline__ void store_pack(T* at, const Pack<T, kCount>& pack) {
@@ -90,6 +100,12 @@ auto with_type(const torch::stable::Tensor& features, const Run& run) {
 inline unsigned blocks_for(int64_t threads) {
   const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
   return static_cast<unsigned>(blocks < most ? blocks : most);
+}
+
+// Slices of channel planes, so many each.
+inline unsigned slices_for(int64_t channels, int64_t each) {
+  const int64_t slices = (channels + each - 1) / each, most = 65535;
+  return static_cast<unsigned>(slices < 1 ? 1 : slices < most ? slices : most);
 }
 
 // Lanes that share a pixel of so many pieces: a power of two up to a warp.
@@ -247,9 +263,13 @@ struct Share {
   int lanes, together;
 };
 
-inline Share share_sources(int lanes, int64_t sources) {
+// Warps that fill a large GPU. Of fewer pixels, a warp takes fewer: `together` beyond the sources leaves
+// lanes without an item, but gives more warps work.
+constexpr int64_t kEnoughWarps = 8192;
+
+inline Share share_sources(int lanes, int64_t sources, int64_t pixels) {
   int together = 1;
-  while (together < lanes && together < sources) together *= 2;
+  while (together < lanes && (together < sources || pixels * together < kEnoughWarps * kWarp)) together *= 2;
   return {lanes, together};
 }
 

@@ -134,10 +134,10 @@ void dot_as(const Tensor& rows, const std::optional<Tensor>& more_rows, const Te
   } else if (takes_vectors(job.features, job.in, channels) &&
              takes_vectors(job.rows, job.row_strides, channels) &&
              (!more_rows || takes_vectors(job.more_rows, job.more_strides, channels))) {
-    const Share share = share_sources(lanes_for(channels / kVector), sizes.sources);
+    const Share share = share_sources(lanes_for(channels / kVector), sizes.sources, total);
     dot_channels_last<T, kVector><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   } else {
-    const Share share = share_sources(lanes_for(channels), sizes.sources);
+    const Share share = share_sources(lanes_for(channels), sizes.sources, total);
     dot_channels_last<T, 1><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   }
   check_launch();

@@ -222,8 +222,7 @@ void gather_as(const std::vector<RowTerm>& terms, const Tensor& features, const 
                             image_strides(out)};
   constexpr int kVector = 16 / sizeof(T);
   if (!is_channels_last(out)) {
-    const int64_t slices = (channels + kPlanes - 1) / kPlanes, most = 65535;
-    const dim3 shape(blocks_for(pixels), static_cast<unsigned>(slices < most ? slices : most));
+    const dim3 shape(blocks_for(pixels), slices_for(channels, kPlanes));
     gather_planar<T><<<shape, kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.rows, channels) && takes_vectors(job.out, job.out_strides, channels)) {
     const int lanes = lanes_for(channels / kVector);

@@ -134,15 +134,14 @@ void reduce_as(const Tensor& features, const Tensor& grid, const std::optional<T
                             image_strides(out)};
   constexpr int kVector = 16 / sizeof(T);
   if (!is_channels_last(features)) {
-    const int64_t slices = (channels + kPlanes - 1) / kPlanes, most = 65535;
-    const dim3 shape(blocks_for(total), static_cast<unsigned>(slices < most ? slices : most));
+    const dim3 shape(blocks_for(total), slices_for(channels, kPlanes));
     reduce_planar<T><<<shape, kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.features, job.in, channels) &&
              takes_vectors(job.out, job.out_strides, channels)) {
-    const Share share = share_sources(lanes_for(channels / kVector), sizes.sources);
+    const Share share = share_sources(lanes_for(channels / kVector), sizes.sources, total);
     reduce_channels_last<T, kVector><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   } else {
-    const Share share = share_sources(lanes_for(channels), sizes.sources);
+    const Share share = share_sources(lanes_for(channels), sizes.sources, total);
     reduce_channels_last<T, 1><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   }
   check_launch();
