@@ -1,84 +1,129 @@
 """Timing: rows of interleaved contenders, medians with spread, and the floor measured in the same run."""
 
 import gc
-import platform
 import statistics
-import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-import warpkit
+from benchmarks import memory
 
 Call = Callable[[], Any]
+Kind = Literal["ours", "variant", "eager", "compiled", "peer", "clone"]
+"""Who a contender is: we; we in another way (one by one, deterministic); what a user would write; another library."""
+
+
+@dataclass
+class Contender:
+    """`scale` multiplies the time of one that did only 1/scale of the work; `once` is for those that take seconds."""
+
+    kind: Kind
+    call: Call
+    scale: float = 1.0
+    once: bool = False
 
 
 @dataclass
 class Case:
-    """One row: contenders by name, ours first, over the same inputs.
+    """One row: contenders by name over the same inputs, the first is ours.
 
-    `bytes` is what must move at least once (inputs read + outputs written). Contenders may return anything; the first
-    one's tensors are cloned as a further yardstick.
+    `bytes` is what must move at least once (inputs read + outputs written). `loop` calls are timed as one sample, for
+    calls shorter than the clock can tell; then the host's clock is read on CUDA too. `memory` asks for the peak too.
     """
 
     name: str
-    calls: dict[str, Call]
+    contenders: dict[str, Contender]
     bytes: int
     note: str = ""
+    loop: int = 1
+    memory: bool = False
 
 
 @dataclass
 class Timing:
-    """Seconds a call: the median of `samples`, the least, and the spread (interquartile range over median)."""
+    """Seconds: median, least, and spread (interquartile range over median); `peak`: bytes at most beyond the inputs."""
 
+    kind: Kind
     median: float
     least: float
     spread: float
     samples: int
+    scale: float = 1.0
+    peak: int | None = None
 
 
 @dataclass
 class Row:
+    family: str
     name: str
     timings: dict[str, Timing]
+    bytes: int
     floor: float
     """Seconds: bytes over the copy bandwidth of this run."""
-    to_floor: float
-    """Our median over the floor."""
-    to_clone: float
-    """Our median over that of cloning our outputs."""
-    to_peer: float | None
-    """Our median over that of the best peer; None without one."""
+    output: int = 0
+    """Bytes that our call gives back."""
     note: str = ""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Contenders that raised, with the error's first line."""
+
+    @property
+    def ours(self) -> Timing:
+        return next(iter(self.timings.values()))
+
+    def ratio(self, *kinds: Kind) -> float | None:
+        """The best median of contenders of these kinds over ours: above one, ours is faster."""
+        medians = [timing.median for timing in self.timings.values() if timing.kind in kinds]
+        return min(medians) / self.ours.median if medians else None
 
 
 @dataclass
 class Report:
     machine: dict[str, Any]
+    peers: dict[str, str]
     bandwidth: float
     """Bytes a second (read + written) of a copy."""
     rows: list[Row] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Families of rows that raised, with the error's first line."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @staticmethod
+    def from_json(found: dict[str, Any]) -> "Report":
+        rows = [
+            Row(**{**row, "timings": {name: Timing(**timing) for name, timing in row["timings"].items()}})
+            for row in found["rows"]
+        ]
+        return Report(found["machine"], found["peers"], found["bandwidth"], rows, found["failed"])
+
 
 class Stopwatch:
-    """Times one call: the clock on CPU, events on CUDA (the device's time, not the launch's)."""
+    """Seconds of one call: the host's clock, or the device's own (CUDA events) after its L2 cache was flushed."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, loop: int = 1) -> None:
+        self.device, self.loop = device, loop
+        self.on_device = device.type == "cuda" and loop == 1
+        self.flush = torch.empty(64 << 20, device=device) if self.on_device else None
 
     def __call__(self, call: Call) -> float:
-        if self.device.type != "cuda":
-            start = time.perf_counter()
+        return self._device(call) if self.on_device else self._host(call)
+
+    def _host(self, call: Call) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        start = time.perf_counter()
+        for _ in range(self.loop):
             call()
-            return time.perf_counter() - start
+        return (time.perf_counter() - start) / self.loop
+
+    def _device(self, call: Call) -> float:
+        assert self.flush is not None
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self.flush.zero_()  # also gives the host time to enqueue what is measured, so that launches do not count
         begin.record()
         call()
         end.record()
@@ -86,28 +131,46 @@ class Stopwatch:
         return begin.elapsed_time(end) / 1e3
 
 
-def interleave(calls: dict[str, Call], device: torch.device, seconds: float, least: int = 5) -> dict[str, Timing]:
-    """Time all calls in turns until `seconds` are spent, each at least `least` times, after two warm-up rounds."""
-    watch = Stopwatch(device)
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(2):
-        for call in calls.values():
-            call()
+def interleave(
+    contenders: dict[str, Contender], device: torch.device, seconds: float, loop: int = 1, least: int = 5
+) -> tuple[dict[str, Timing], dict[str, str]]:
+    """Time all contenders in turns until `seconds` are spent, each at least `least` times, after two warm-up rounds.
+
+    The order turns by one each round, so that none always finds the caches as the same other left them. Gives the
+    timings, and the errors of those that raised.
+    """
+    watch = Stopwatch(device, loop)
+    samples: dict[str, list[float]] = {}
+    failed: dict[str, str] = {}
+    for name, contender in contenders.items():
+        try:
+            for _ in range(1 if contender.once else 2):
+                found = watch(contender.call)
+            samples[name] = [found] if contender.once else []
+        except Exception as error:
+            if contender.kind in ("ours", "variant"):
+                raise
+            failed[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    timed = [name for name in samples if not contenders[name].once]
     gc.disable()
     try:
         stop = time.perf_counter() + seconds
-        while time.perf_counter() < stop or len(next(iter(samples.values()))) < least:
-            for name, call in calls.items():
-                samples[name].append(watch(call))
+        while timed and (time.perf_counter() < stop or len(samples[timed[0]]) < least):
+            for name in timed:
+                samples[name].append(watch(contenders[name].call))
+            timed = timed[1:] + timed[:1]
     finally:
         gc.enable()
-    return {name: _summary(times) for name, times in samples.items()}
+    return {name: _summary(contenders[name], times) for name, times in samples.items()}, failed
 
 
-def _summary(times: list[float]) -> Timing:
+def _summary(contender: Contender, times: list[float]) -> Timing:
     median = statistics.median(times)
-    low, _, high = statistics.quantiles(times, n=4)
-    return Timing(median, min(times), (high - low) / median, len(times))
+    low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else (median, median, median)
+    scale = contender.scale
+    return Timing(
+        contender.kind, median * scale, min(times) * scale, (high - low) / median, len(times), scale=contender.scale
+    )
 
 
 def tensors(value: Any) -> list[torch.Tensor]:
@@ -123,43 +186,21 @@ def size_of(*values: Any) -> int:
 
 
 def copy_bandwidth(device: torch.device) -> float:
-    """Bytes a second, read + written, of copying 64 MB into pages that are already there."""
-    source = torch.zeros(16 << 20, device=device)
+    """Bytes a second, read + written, of copying 64 MB (CUDA: 1 GB) into pages that are already there."""
+    source = torch.zeros((256 if device.type == "cuda" else 16) << 20, device=device)
     target = torch.zeros_like(source)
-    timing = interleave({"copy": lambda: target.copy_(source)}, device, 0.3)["copy"]
+    timing = interleave({"copy": Contender("clone", lambda: target.copy_(source))}, device, 0.3)[0]["copy"]
     return 2 * size_of(source) / timing.median
 
 
-def measure(case: Case, device: torch.device, bandwidth: float, seconds: float) -> Row:
-    ours = next(iter(case.calls))
-    outputs = tensors(case.calls[ours]())
-    timings = interleave({**case.calls, "clone": lambda: [output.clone() for output in outputs]}, device, seconds)
-    mine = timings[ours].median
-    peers = [timing.median for name, timing in timings.items() if name not in (ours, "clone")]
-    floor = case.bytes / bandwidth
-    to_peer = mine / min(peers) if peers else None
-    return Row(case.name, timings, floor, mine / floor, mine / timings["clone"].median, to_peer, case.note)
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were measured on."""
-    root = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        found = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-        return found.stdout.strip()
-
-    return {
-        "processor": processor(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "commit": git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else ""),
-        **warpkit.build_info(),
-    }
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines: Iterable[str] = info.read_text().splitlines() if info.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+def measure(family: str, case: Case, device: torch.device, bandwidth: float, seconds: float) -> Row:
+    """Time a case, with `clone()` of our outputs as a further contender (it pays for fresh pages, as we do)."""
+    contenders = dict(case.contenders)
+    outputs = tensors(next(iter(contenders.values())).call())
+    if outputs:
+        contenders["clone"] = Contender("clone", lambda: [output.clone() for output in outputs])
+    timings, failed = interleave(contenders, device, seconds, case.loop)
+    if case.memory:
+        for name, timing in timings.items():
+            timing.peak = memory.peak(contenders[name].call, device)
+    return Row(family, case.name, timings, case.bytes, case.bytes / bandwidth, size_of(outputs), case.note, failed)

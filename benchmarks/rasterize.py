@@ -1,37 +1,36 @@
-"""Rows of rasterize, barycentrics, interpolate and visible_faces."""
+"""Rows of rasterize, barycentrics and visible_faces, and the gradient of the first two."""
 
 from collections.abc import Iterator
 
 import torch
 
 import warpkit
-from benchmarks.harness import Case, size_of
+from benchmarks import peers
+from benchmarks.harness import Case, Contender, size_of
 from benchmarks.meshes import body
+from benchmarks.options import Options, differentiated
+
+TARGET = "rasterize 13776 faces, 8 x 1024²"
 
 
-def cases(device: torch.device, quick: bool) -> Iterator[Case]:
-    for num_faces, size, batch in (
-        (27_420, 1024, 1),
-        (13_776, 1024, 1),
-        (27_420, 512, 1),
-        (27_420, 256, 1),
-        (13_776, 256, 16),
-        (27_420, 2048, 1),
-    ):
-        if quick and (size > 1024 or batch > 1):
+def cases(options: Options) -> Iterator[Case]:
+    for num_faces, size, batch in ((13_776, 1024, 8), (13_776, 256, 16), (27_420, 512, 1), (27_420, 2048, 1)):
+        if options.quick and size * batch > 1024:
             continue
-        vertices, faces = (tensor.to(device) for tensor in body(num_faces))
+        vertices, faces = (tensor.to(options.device) for tensor in body(num_faces))
         vertices = vertices.expand(batch, -1, -1).contiguous()
         name = f"{num_faces} faces, {batch} x {size}²"
         fragments = warpkit.rasterize(vertices, faces, (size, size))
-        covered = (fragments.face_index >= 0).float().mean().item()
         yield Case(
             f"rasterize {name}",
-            {"warpkit": lambda v=vertices, f=faces, s=size: warpkit.rasterize(v, f, (s, s))},  # type: ignore[misc]
+            {
+                "warpkit": Contender("ours", lambda v=vertices, f=faces, s=size: warpkit.rasterize(v, f, (s, s))),
+                **(peers.rasterize(vertices, faces, size) if f"rasterize {name}" == TARGET else {}),
+            },
             size_of(vertices, faces, fragments),
-            f"{covered:.1%} covered",
+            f"{(fragments.face_index >= 0).float().mean().item():.1%} covered",
         )
-        if num_faces == 27_420 and size in (512, 1024):
+        if size == 512 or batch == 8:
             yield from companions(name, vertices, faces, fragments)
 
 
@@ -39,26 +38,17 @@ def companions(name: str, vertices: torch.Tensor, faces: torch.Tensor, fragments
     face_index, barycentric, depth = fragments
     yield Case(
         f"barycentrics {name}",
-        {"warpkit": lambda: warpkit.barycentrics(vertices, faces, face_index)},
+        {"warpkit": Contender("ours", lambda: warpkit.barycentrics(vertices, faces, face_index))},
         size_of(vertices, faces, face_index, barycentric, depth),
     )
-    colours = torch.rand(vertices.shape[1], 3, device=vertices.device)
+    backward = differentiated(lambda v: warpkit.barycentrics(v, faces, face_index)[0], vertices)
     yield Case(
-        f"interpolate D=3 {name}",
-        {
-            "warpkit": lambda: warpkit.interpolate(colours, faces, fragments),
-            "torch": lambda: gather(colours, faces, fragments),
-        },
-        size_of(colours, faces, face_index, barycentric) + barycentric.nbytes,
+        f"barycentrics backward {name}",
+        {"warpkit": Contender("ours", backward)},
+        size_of(vertices, vertices, faces, face_index, barycentric),
     )
     yield Case(
         f"visible_faces {name}",
-        {"warpkit": lambda: warpkit.visible_faces(face_index, len(faces))},
+        {"warpkit": Contender("ours", lambda: warpkit.visible_faces(face_index, len(faces)))},
         size_of(face_index) + len(faces),
     )
-
-
-def gather(colours: torch.Tensor, faces: torch.Tensor, fragments: warpkit.Fragments) -> torch.Tensor:
-    """What one writes without the op: index, multiply, add."""
-    corners = colours[faces[fragments.face_index.clamp(min=0).long()].long()]
-    return (corners * fragments.barycentric[..., None]).sum(-2)
