@@ -16,6 +16,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := .venv/.setup-$(subst $(comma),-,$(EXTRAS))
 LINTERS := .venv/.linters
+PLOTTER := .venv/.plotter
+RESULT ?= benchmarks/results/cpu-$(shell date -u +%F).json
 CPP = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
 # Idle worker threads sleep instead of spinning: on few cores spinning costs more than it saves.
@@ -30,7 +32,7 @@ help:
 	@echo "make test    run the tests                (ARGS='-k warp' passes options to pytest)"
 	@echo "make lint    ruff, clang-format, mypy"
 	@echo "make format  let ruff and clang-format rewrite what they can"
-	@echo "make bench   measure the kernels and a frame of imitation (ARGS='rasterize --quick' passes options on)"
+	@echo "make bench   measure the kernels and a frame of imitation, with torch.compile and a picture (ARGS='rasterize --quick')"
 	@echo "make gpu-check  on a machine with a GPU, without a package index: build, test on CUDA, sanitize, measure (OUT=folder)"
 	@echo "make fuzz    hostile inputs through the CPU kernels under sanitizers   (FUZZ_SECONDS=600, FUZZ_SEED=…)"
 	@echo "make resources  write docs/cuda-resources.md: registers and spills of the CUDA kernels"
@@ -55,8 +57,9 @@ format: $(LINTERS)
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(CPP)
 
-bench: setup
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: setup $(PLOTTER)
+	$(BIN)/python -m benchmarks --compile --json $(RESULT) $(ARGS)
+	$(BIN)/python -m benchmarks.plot $(RESULT)
 	$(BIN)/python -m benchmarks.imitation
 
 # These three build by CMake alone, with the Python that has torch: the one of .venv where there is one.
@@ -101,6 +104,10 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt Makefile $(shell find cs
 	$(PIP) install -q -c .venv/constraints.txt $$requires cmake ninja
 	@echo "== warpkit [$(EXTRAS)]: the kernels are compiled now, which takes a minute or two"
 	@$(PIP) install -c .venv/constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+$(PLOTTER): constraints.txt | .venv/bin/pip
+	@$(PIP) install -q -c constraints.txt 'matplotlib>=3.9'
 	@touch $@
 
 $(LINTERS): constraints.txt | .venv/bin/pip

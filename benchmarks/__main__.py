@@ -31,15 +31,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    report = run(Options(arguments.device, arguments.quick, arguments.compile), arguments.names, arguments.seconds)
-    table.print_targets(report)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    options = Options(arguments.device, arguments.quick, arguments.compile)
+    table.print_targets(run(options, arguments.names, arguments.seconds, arguments.json))
 
 
-def run(options: Options, names: list[str], seconds: float) -> harness.Report:
-    """Measure the rows that hold any of `names` (all, if there are none), printing each as it comes."""
+def run(options: Options, names: list[str], seconds: float, file: Path | None = None) -> harness.Report:
+    """Measure the rows that hold any of `names` (all, if there are none), printing and keeping each as it comes."""
     device = options.device
     report = harness.Report(machine.describe(device), peers.found(), harness.copy_bandwidth(device))
     table.print_head(report)
@@ -53,10 +50,19 @@ def run(options: Options, names: list[str], seconds: float) -> harness.Report:
                 row = harness.measure(family, case, device, report.bandwidth, seconds)
                 report.rows.append(row)
                 table.print_row(row)
+                if file:  # whole after each row: a run that is cut short has kept what it measured
+                    save(report, file)
         except (RuntimeError, NotImplementedError, TypeError) as error:  # what is left of a family; the others go on
-            report.failed[family] = f"{type(error).__name__}: {error}".splitlines()[0]
+            report.failed[family] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             print(f"{family}: {report.failed[family]}")
     return report
+
+
+def save(report: harness.Report, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    part.replace(file)
 
 
 if __name__ == "__main__":

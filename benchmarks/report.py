@@ -25,7 +25,7 @@ def main() -> None:
     report = Report.from_json(json.loads(arguments.json.read_text()))
     lines = list(measured(report, arguments.json))
     if not arguments.write:
-        print(*lines, sep="\n")
+        print("\n".join(lines))
         return
     before, rest = PAGE.read_text().split(BEGIN)
     _, after = rest.split(END)
