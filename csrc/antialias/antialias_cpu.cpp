@@ -48,27 +48,40 @@ void for_strips(int64_t batch, int64_t height, const Run& run) {
   });
 }
 
+// Calls run(n) for each n whose mark is set. Few are: eight are looked at together.
+template <typename Run>
+void for_marked(const uint8_t* marks, int64_t count, const Run& run) {
+  for (int64_t begin = 0; begin < count; begin += 8) {
+    const int64_t end = std::min<int64_t>(begin + 8, count);
+    uint64_t word = 0;
+    std::memcpy(&word, marks + begin, end - begin);
+    if (word == 0) continue;
+    for (int64_t n = begin; n < end; ++n) {
+      if (marks[n]) run(n);
+    }
+  }
+}
+
 template <typename A, typename G>
 void find_shifts(const Scene<G>& scene, A* shifts) {
   const int64_t plane = scene.batch * scene.height * scene.width;
   for_strips(scene.batch, scene.height, [&](int64_t image, int64_t first, int64_t last) {
+    std::vector<uint8_t> differs(scene.width);
     for (int64_t row = first; row < last; ++row) {
       const int64_t begin = (image * scene.height + row) * scene.width;
       const int32_t* face = scene.face_index + begin;
       A *rows = shifts + begin, *columns = rows + plane;
       std::fill_n(rows, scene.width, A(kNone));
       std::fill_n(columns, scene.width, A(kNone));
-      for (int64_t column = 0; column + 1 < scene.width; ++column) {
-        if (face[column] != face[column + 1]) {
-          rows[column] = find_shift<A>(scene, image, row, column, kRow);
+      const auto find = [&](int64_t pairs, int64_t step, int direction, A* to) {
+        for (int64_t column = 0; column < pairs; ++column) {
+          differs[column] = face[column] != face[column + step];
         }
-      }
-      if (row + 1 == scene.height) continue;
-      for (int64_t column = 0; column < scene.width; ++column) {
-        if (face[column] != face[column + scene.width]) {
-          columns[column] = find_shift<A>(scene, image, row, column, kColumn);
-        }
-      }
+        for_marked(differs.data(), pairs,
+                   [&](int64_t column) { to[column] = find_shift<A>(scene, image, row, column, direction); });
+      };
+      find(scene.width - 1, 1, kRow, rows);
+      if (row + 1 < scene.height) find(scene.width, scene.width, kColumn, columns);
     }
   });
 }
@@ -77,6 +90,7 @@ template <typename A>
 Tensor make_shifts(const SceneTensors& tensors) {
   Tensor shifts = tensors.make_shifts(sizeof(A) == 8);
   A* data = static_cast<A*>(shifts.mutable_data_ptr());
+  advise_huge_pages(data, shifts.numel() * sizeof(A));
   tensors.wide() ? find_shifts(tensors.scene<double>(), data) : find_shifts(tensors.scene<float>(), data);
   return shifts;
 }
@@ -103,6 +117,18 @@ void copy_row(const T* from, const Strides& in, T* to, const Strides& out, int64
       }
     }
   }
+}
+
+// Marks the pixels of a row that are in a pair with a silhouette.
+template <typename A>
+void mark_row(const Shifts<A>& shifts, int64_t image, int64_t row, uint8_t* marks) {
+  const A* rows = shifts.data + (image * shifts.height + row) * shifts.width;
+  const A* columns = rows + shifts.batch * shifts.height * shifts.width;
+  const A* above = row > 0 ? columns - shifts.width : columns;
+  for (int64_t column = 0; column < shifts.width; ++column) {
+    marks[column] = (rows[column] < A(1)) | (columns[column] < A(1)) | (above[column] < A(1));
+  }
+  for (int64_t column = 1; column < shifts.width; ++column) marks[column] |= rows[column - 1] < A(1);
 }
 
 // Up to five weighted pixels that make a new one. Those of weight zero are not read.
@@ -167,16 +193,18 @@ void mix_image(const Tensor& from, const Tensor& to, const Shifts<A>& shifts, co
   const int64_t channels = from.size(1);
   advise_huge_pages(to.const_data_ptr(), to.numel() * sizeof(T));
   for_strips(shifts.batch, shifts.height, [&](int64_t image, int64_t first, int64_t last) {
+    std::vector<uint8_t> marks(shifts.width);
     for (int64_t row = first; row < last; ++row) {
       const T* source = static_cast<const T*>(from.const_data_ptr()) + image * in.image + row * in.row;
       T* target = static_cast<T*>(to.mutable_data_ptr()) + image * out.image + row * out.row;
       copy_row(source, in, target, out, channels, shifts.width);
-      for (int64_t column = 0; column < shifts.width; ++column) {
+      mark_row(shifts, image, row, marks.data());
+      for_marked(marks.data(), shifts.width, [&](int64_t column) {
         Mix<A> mix;
-        if (!find_mix(shifts, in, image, row, column, &mix)) continue;
+        if (!find_mix(shifts, in, image, row, column, &mix)) return;
         mix_channels(mix, source + column * in.column, in.channel, target + column * out.column, out.channel,
                      channels);
-      }
+      });
     }
   });
 }
