@@ -270,15 +270,19 @@ def _warp(sizes: Sizes, features: Tensor, grid: Tensor, visible: Tensor | None =
     return warpkit.warp(features, Flow(grid, visible))
 
 
-def _make_fused(draw: Draw, channels: int | None = None, **more: bool) -> dict[str, Tensor]:
-    """What warp_reduce and warp_attention take; the names in `more` that are true are added."""
-    sizes = draw.sizes
+def _make_reduce(draw: Draw, channels: int | None = None, weighted: bool = False) -> dict[str, Tensor]:
     made = _make_warp(draw, channels)
-    if more.get("weights"):
-        made["weights"] = draw.normal(sizes.batch, sizes.sources, *sizes.target, dtype=draw.features)
-    if more.get("query"):
-        made["query"] = draw.image(sizes.batch, channels=channels, target=True)
-    if more.get("value"):
+    if weighted:
+        made["weights"] = draw.normal(draw.sizes.batch, draw.sizes.sources, *draw.sizes.target, dtype=draw.features)
+    return made
+
+
+def _make_attention(
+    draw: Draw, channels: int | None = None, masked: bool = True, value: bool = False
+) -> dict[str, Tensor]:
+    sizes = draw.sizes
+    made = {**_make_warp(draw, channels, masked), "query": draw.image(sizes.batch, channels=channels, target=True)}
+    if value:
         made["value"] = draw.image(sizes.batch, sizes.sources, channels=5)
     return made
 
@@ -289,8 +293,17 @@ def _reduce(
     return warpkit.warp_reduce(features, Flow(grid, visible), reduce, weights)
 
 
+def _mean(sizes: Sizes, **inputs: Tensor) -> Tensor:
+    return _reduce(sizes, **inputs, reduce="mean")
+
+
 def _attend(
-    sizes: Sizes, features: Tensor, grid: Tensor, visible: Tensor, query: Tensor, value: Tensor | None = None
+    sizes: Sizes,
+    features: Tensor,
+    grid: Tensor,
+    query: Tensor,
+    visible: Tensor | None = None,
+    value: Tensor | None = None,
 ) -> Tensor:
     return warpkit.warp_attention(query, features, Flow(grid, visible), value=value)
 
@@ -362,6 +375,30 @@ CASES = (
     Case("warp 1 channel", lambda draw: _make_warp(draw, 1), _warp, ("features", "grid"), True),
     Case("warp 3 channels", lambda draw: _make_warp(draw, 3), _warp, ("features", "grid"), True),
     Case("warp 70 channels, all visible", lambda draw: _make_warp(draw, 70, False), _warp, ("features", "grid"), True),
+    Case("warp_reduce", _make_reduce, _reduce, ("features", "grid"), True),
+    Case(
+        "warp_reduce mean, weighted",
+        lambda draw: _make_reduce(draw, 3, True),
+        _mean,
+        ("features", "grid", "weights"),
+        True,
+    ),
+    Case("warp_reduce 70 channels", lambda draw: _make_reduce(draw, 70), _reduce, ("features", "grid"), True),
+    Case("warp_attention", _make_attention, _attend, ("query", "features", "grid"), True),
+    Case(
+        "warp_attention with values",
+        lambda draw: _make_attention(draw, value=True),
+        _attend,
+        ("query", "features", "grid", "value"),
+        True,
+    ),
+    Case(
+        "warp_attention 70 channels, all visible",
+        lambda draw: _make_attention(draw, 70, False),
+        _attend,
+        ("query", "features", "grid"),
+        True,
+    ),
     Case("antialias affine", lambda draw: _make_antialias(draw, 3), _antialias, ("image", "vertices"), True),
     Case("antialias perspective", lambda draw: _make_antialias(draw, 4), _antialias, ("image", "vertices"), True),
 )
