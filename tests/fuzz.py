@@ -29,10 +29,13 @@ def build() -> None:
 
 
 def sanitized() -> dict[str, str]:
-    """What a Python needs to load the sanitized build: their run-time library has to come first."""
-    library = subprocess.run(["c++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    """What a Python needs to load the sanitized build: the run-time libraries of sanitizers and C++ come first."""
+    libraries = [
+        subprocess.run(["c++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+        for name in ("libasan.so", "libstdc++.so")  # without the second an exception could not be thrown
+    ]
     return environment(BUILD / "site") | {
-        "LD_PRELOAD": library.stdout.strip(),
+        "LD_PRELOAD": " ".join(libraries),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=86",  # Python itself leaks at exit
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "OMP_NUM_THREADS": "2",
