@@ -51,13 +51,15 @@ void weight_row_channels_last(const WeightsJob<T>& weights, const Row& row, cons
                  scratch.query);
       load_pixel(gradient + column * weights.gradient_strides.column, weights.gradient_strides.channel,
                  job.value_channels, scratch.gradient);
-      const int64_t found = score_pixel<true>(job, features, j, count, scratch);
+      score_pixel<true>(job, features, j, count, scratch, scratch.score, 1, scratch.blended);
+      for (int64_t s = sizes.sources; s % kLanes<A> != 0; ++s) scratch.score[s] = left_out<A>();
+      const int64_t found = list_read(job, j, scratch);
       for (int64_t s = 0; s < sizes.sources; ++s) scratch.alpha_gradient[s] = A(0);
       for (int64_t n = 0; n < found; ++n) {
         const int64_t s = scratch.which[n];
         if (job.one_gather) {
           scratch.alpha_gradient[s] =
-              dot_lanes(scratch.blended + n * scratch.blended_stride, scratch.gradient, sizes.channels);
+              dot_lanes(scratch.blended + s * scratch.blended_stride, scratch.gradient, sizes.channels);
         } else {
           find_sample(value + s * job.value_strides.source, job.value_strides, scratch.block[s], j, A(1),
                       scratch.value_sample[n]);
@@ -67,7 +69,7 @@ void weight_row_channels_last(const WeightsJob<T>& weights, const Row& row, cons
       }
       finish_pixel(weights, row, column, scratch);
       if (out == nullptr) continue;
-      write_blended(scratch, found, scratch.alpha_gradient, sizes.channels,
+      write_blended(scratch, found, scratch.blended, scratch.alpha_gradient, 1, sizes.channels,
                     out + column * job.out_strides.column, job.out_strides.channel, store);
     }
   }

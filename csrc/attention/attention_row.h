@@ -17,9 +17,9 @@ struct Scratch {
   using A = Accumulator<T>;
   Block<A>* block;
   unsigned char (*visible)[kBlock];
-  // One pixel, channels side by side. The samples that are read are those of sources which[0..].
+  // One pixel, channels side by side; `blended` holds those of a group.
   int64_t* which;
-  Sample<T>*sample, *value_sample;
+  Sample<T>* value_sample;
   A *blended, *query, *gradient, *score, *alpha_gradient;
   int64_t blended_stride;
   // A block, channel after channel.
@@ -35,10 +35,9 @@ Scratch<T> make_scratch(const AttentionJob<T>& job, void* memory) {
   Scratch<T> scratch;
   scratch.block = arena.take<Block<A>>(sources);
   scratch.visible = arena.take<unsigned char[kBlock]>(sources);
-  scratch.which = arena.take<int64_t>(sources);
-  scratch.sample = arena.take<Sample<T>>(sources);
+  scratch.which = arena.take<int64_t>(sources + 1);
   scratch.value_sample = arena.take<Sample<T>>(sources);
-  scratch.blended = arena.take<A>(sources * channels);
+  scratch.blended = arena.take<A>(group_size<A>(job.sizes) * sources * channels);
   scratch.blended_stride = channels;
   scratch.query = arena.take<A>(channels);
   scratch.gradient = arena.take<A>(padded(job.value_channels));
@@ -129,41 +128,52 @@ WARPKIT_INLINE A dot_lanes(const A* a, const A* b, int64_t channels) {
   return sum_lanes(sum);
 }
 
-// Scores of pixel j's sources; the samples that are read stay in scratch.blended where kKeep. Returns how
-// many are read.
-template <bool kKeep, typename T>
-WARPKIT_INLINE int64_t score_pixel(const AttentionJob<T>& job, const T* features, int j, int count,
-                                   const Scratch<T>& scratch) {
-  using A = Accumulator<T>;
-  constexpr int kAhead = 2;  // pixels
-  const int64_t sources = job.sizes.sources, channels = job.sizes.channels;
+// Lists the sources that pixel j reads in scratch.which; returns how many.
+template <typename T>
+WARPKIT_INLINE int64_t list_read(const AttentionJob<T>& job, int j, const Scratch<T>& scratch) {
   int64_t found = 0;
-  for (int64_t s = 0; s < sources; ++s) {
-    const Block<A>& block = scratch.block[s];
-    const T* source = features + s * job.in.source;
-    if (j + kAhead < count) prefetch_sample(source, job.in, block, j + kAhead, channels);
-    scratch.score[s] = scratch.visible[s][j] ? A(0) : left_out<A>();
-    if (!block.any[j]) continue;
-    Sample<T>& sample = scratch.sample[found];
-    find_sample(source, job.in, block, j, A(1), sample);
-    scratch.score[s] = job.scale * dot_sample<kKeep>(sample, scratch.query, channels,
-                                                     scratch.blended + found * scratch.blended_stride);
-    scratch.which[found++] = s;
+  for (int64_t s = 0; s < job.sizes.sources; ++s) {
+    scratch.which[found] = s;
+    found += scratch.block[s].any[j] != 0;
   }
-  for (int64_t s = sources; s % kLanes<A> != 0; ++s) scratch.score[s] = left_out<A>();
   return found;
 }
 
-// Writes the sum of weight[which] * blended as a pixel.
+// Scores of pixel j's sources, source s at score[s * step]; where kKeep its sample at blended + s *
+// scratch.blended_stride, if it reads any.
+template <bool kKeep, typename T>
+WARPKIT_INLINE void score_pixel(const AttentionJob<T>& job, const T* features, int j, int count,
+                                const Scratch<T>& scratch, Accumulator<T>* score, int64_t step,
+                                Accumulator<T>* blended) {
+  using A = Accumulator<T>;
+  constexpr int kAhead = 2;  // pixels
+  const int64_t channels = job.sizes.channels;
+  for (int64_t s = 0; s < job.sizes.sources; ++s) {
+    const Block<A>& block = scratch.block[s];
+    const T* source = features + s * job.in.source;
+    if (j + kAhead < count) prefetch_sample(source, job.in, block, j + kAhead, channels);
+    score[s * step] = scratch.visible[s][j] ? A(0) : left_out<A>();
+    if (!block.any[j]) continue;
+    Sample<T> sample;
+    find_sample(source, job.in, block, j, A(1), sample);
+    score[s * step] =
+        job.scale * dot_sample<kKeep>(sample, scratch.query, channels, blended + s * scratch.blended_stride);
+  }
+}
+
+// Writes the sum of weight * blended of the sources scratch.which[0..found - 1] as a pixel; the weight of
+// source s is weight[s * weight_step].
 template <typename T>
-WARPKIT_INLINE void write_blended(const Scratch<T>& scratch, int64_t found, const Accumulator<T>* weight,
-                                  int64_t channels, T* out, int64_t step, Store store) {
+WARPKIT_INLINE void write_blended(const Scratch<T>& scratch, int64_t found, const Accumulator<T>* blended,
+                                  const Accumulator<T>* weight, int64_t weight_step, int64_t channels, T* out,
+                                  int64_t step, Store store) {
   using A = Accumulator<T>;
   for (int64_t k = 0; k < channels; k += kLanes<A>) {
     Lanes<A> sum = {}, x;
     for (int64_t n = 0; n < found; ++n) {
-      load_lanes(scratch.blended + n * scratch.blended_stride + k, x);
-      sum += weight[scratch.which[n]] * x;
+      const int64_t s = scratch.which[n];
+      load_lanes(blended + s * scratch.blended_stride + k, x);
+      sum += weight[s * weight_step] * x;
     }
     store_pixel(sum, out, k, channels, step, store);
   }
@@ -240,7 +250,7 @@ void attend_block(const AttentionJob<T>& job, const T* features, const T* query,
       scratch.scores[s][j] = scratch.visible[s][j] ? score : left_out<A>();
     }
   }
-  softmax_block(scratch.scores, sources);
+  softmax_block(scratch.scores, sources, kBlock);
 }
 
 }  // namespace

@@ -10,7 +10,10 @@ namespace {
 
 template <typename T>
 void attend_row_channels_last(const AttentionJob<T>& job, const Row& row, const Scratch<T>& scratch) {
+  using A = Accumulator<T>;
   const Sizes& sizes = job.sizes;
+  const int group = static_cast<int>(group_size<A>(sizes));
+  const int64_t samples = sizes.sources * scratch.blended_stride;
   const T* features = job.features + row.image * job.in.image;
   const T* value = job.value + row.image * job.value_strides.image;
   const T* query = job.query + offset_of(job.query_strides, row);
@@ -20,24 +23,32 @@ void attend_row_channels_last(const AttentionJob<T>& job, const Row& row, const 
   for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
     const int count = least(kBlock, sizes.width - begin);
     find_sources(job, row, begin, count, scratch);
-    for (int j = 0; j < count; ++j) {
-      load_pixel(query + (begin + j) * job.query_strides.column, job.query_strides.channel, sizes.channels,
-                 scratch.query);
-      T* to = out + (begin + j) * job.out_strides.column;
-      if (job.one_gather) {
-        const int64_t found = score_pixel<true>(job, features, j, count, scratch);
-        softmax_pixel(scratch.score, sizes.sources);
-        write_blended(scratch, found, scratch.score, sizes.channels, to, job.out_strides.channel, store);
-        continue;
+    for (int first = 0; first < count; first += group) {
+      const int last = least(first + group, count);
+      for (int j = first; j < last; ++j) {
+        load_pixel(query + (begin + j) * job.query_strides.column, job.query_strides.channel, sizes.channels,
+                   scratch.query);
+        A *score = scratch.scores[0] + (j - first), *blended = scratch.blended + (j - first) * samples;
+        job.one_gather ? score_pixel<true>(job, features, j, count, scratch, score, kBlock, blended)
+                       : score_pixel<false>(job, features, j, count, scratch, score, kBlock, blended);
       }
-      const int64_t found = score_pixel<false>(job, features, j, count, scratch);
-      softmax_pixel(scratch.score, sizes.sources);
-      for (int64_t n = 0; n < found; ++n) {
-        const int64_t s = scratch.which[n];
-        find_sample(value + s * job.value_strides.source, job.value_strides, scratch.block[s], j,
-                    scratch.score[s], scratch.value_sample[n]);
+      softmax_block(scratch.scores, sizes.sources, last - first);
+      for (int j = first; j < last; ++j) {
+        const int64_t found = list_read(job, j, scratch);
+        const A* alpha = scratch.scores[0] + (j - first);
+        T* to = out + (begin + j) * job.out_strides.column;
+        if (job.one_gather) {
+          write_blended(scratch, found, scratch.blended + (j - first) * samples, alpha, kBlock,
+                        sizes.channels, to, job.out_strides.channel, store);
+          continue;
+        }
+        for (int64_t n = 0; n < found; ++n) {
+          const int64_t s = scratch.which[n];
+          find_sample(value + s * job.value_strides.source, job.value_strides, scratch.block[s], j,
+                      alpha[s * kBlock], scratch.value_sample[n]);
+        }
+        write_sum(scratch.value_sample, found, job.value_channels, to, job.out_strides.channel, store);
       }
-      write_sum(scratch.value_sample, found, job.value_channels, to, job.out_strides.channel, store);
     }
   }
 }

@@ -37,12 +37,20 @@ struct WeightsJob {
 
 inline int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
 
+// Pixels whose softmax is taken side by side, as far as their samples stay in the first cache.
+template <typename A>
+int64_t group_size(const Sizes& sizes) {
+  constexpr int64_t kMost = 16, kBytes = int64_t(1) << 15;
+  const int64_t each = sizes.sources * padded(sizes.channels) * int64_t(sizeof(A));
+  return each * kMost <= kBytes ? kMost : each * 4 <= kBytes ? kBytes / each : 4;
+}
+
 // Bytes that a task needs, aligned to 64.
 template <typename A>
 int64_t attention_scratch(const Sizes& sizes, int64_t value_channels) {
   constexpr int64_t kSample = 4 * (sizeof(void*) + sizeof(A)), kPlaces = 4 * kBlock * sizeof(int64_t);
-  const int64_t each = sizeof(Block<A>) + 2 * kPlaces + 2 * kSample + 2 * kBlock * sizeof(A) + kBlock +
-                       (padded(sizes.channels) + 8) * sizeof(A);
+  const int64_t each = sizeof(Block<A>) + 2 * kPlaces + kSample + 2 * kBlock * sizeof(A) + kBlock +
+                       (group_size<A>(sizes) * padded(sizes.channels) + 8) * sizeof(A);
   return sizes.sources * each + (padded(sizes.channels) + padded(value_channels)) * sizeof(A) + 4096;
 }
 

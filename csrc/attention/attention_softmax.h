@@ -69,10 +69,10 @@ void softmax_pixel(A* scores, int64_t sources) {
   for (int64_t s = 0; s < sources; ++s) scores[s] *= inverse;
 }
 
-// The same for a block of pixels side by side.
+// The same for pixels side by side: as many as whole lanes hold `count`.
 template <typename A>
-void softmax_block(A (*scores)[kBlock], int64_t sources) {
-  for (int j = 0; j < kBlock; j += kLanes<A>) {
+void softmax_block(A (*scores)[kBlock], int64_t sources, int count) {
+  for (int j = 0; j < count; j += kLanes<A>) {
     Lanes<A> largest = Lanes<A>{} + left_out<A>(), sum = {}, lanes;
     for (int64_t s = 0; s < sources; ++s) {
       load_lanes(&scores[s][j], lanes);
