@@ -7,6 +7,7 @@ from torch import Tensor
 
 from warpkit import _check
 from warpkit._autocast import cast_features
+from warpkit._dispatch import call
 from warpkit.rasterize import Fragments, check_batch
 from warpkit.warp import FEATURES, new_image
 
@@ -68,7 +69,7 @@ def antialias(
     _check.check_device(
         image=image, face_index=face_index, depth=depth, vertices=vertices, faces=faces, neighbours=neighbours
     )
-    return torch.ops.warpkit.antialias(image, face_index, depth.detach(), vertices, faces, neighbours)
+    return call(torch.ops.warpkit.antialias, image, face_index, depth.detach(), vertices, faces, neighbours)
 
 
 def face_neighbours(faces: Tensor) -> Tensor:

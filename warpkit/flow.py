@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._dispatch import call
 from warpkit._pytree import exportable
 from warpkit.rasterize import Fragments, check_batch
 
@@ -72,7 +73,9 @@ def compose_flow(
         face_mask=face_mask,
     )
     return Flow(
-        *torch.ops.warpkit.compose_flow(source_vertices, faces, face_index, barycentric, source_visible, face_mask)
+        *call(
+            torch.ops.warpkit.compose_flow, source_vertices, faces, face_index, barycentric, source_visible, face_mask
+        )
     )
 
 

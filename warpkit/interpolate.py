@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._dispatch import call
 from warpkit.rasterize import Fragments, check_batch
 
 FEATURES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -44,7 +45,7 @@ def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments) -> Tens
     if attributes.dim() == 3:
         check_batch("attributes", attributes, "fragments", face_index)
     _check.check_device(attributes=attributes, faces=faces, face_index=face_index, barycentric=barycentric)
-    return torch.ops.warpkit.interpolate(attributes, faces, face_index, barycentric)
+    return call(torch.ops.warpkit.interpolate, attributes, faces, face_index, barycentric)
 
 
 @torch.library.register_fake("warpkit::interpolate")

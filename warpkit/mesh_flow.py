@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._dispatch import call
 from warpkit.flow import Flow, check_face_flags
 
 VISIBILITY = {"pixel": "pixel", "face": "face", None: "none"}
@@ -67,7 +68,8 @@ def mesh_flow(
     _check.check_device(
         source_vertices=source_vertices, target_vertices=target_vertices, faces=faces, face_mask=face_mask
     )
-    grid, visible, _ = torch.ops.warpkit.mesh_flow(
+    grid, visible, _ = call(
+        torch.ops.warpkit.mesh_flow,
         source_vertices,
         target_vertices,
         faces,
@@ -114,7 +116,7 @@ def _backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None
     source_vertices, target_vertices, faces, face_index, visible = ctx.saved_tensors
     sources_wanted, target_wanted = ctx.needs_input_grad[:2]
     deterministic = torch.are_deterministic_algorithms_enabled()
-    barycentric, depth = torch.ops.warpkit.barycentrics(target_vertices, faces, face_index, NEAR)
+    barycentric, depth = call(torch.ops.warpkit.barycentrics, target_vertices, faces, face_index, NEAR)
     sources_gradient, barycentric_gradient = torch.ops.warpkit.compose_flow_backward(
         gradient,
         source_vertices,

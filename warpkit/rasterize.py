@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._dispatch import call
 from warpkit._pytree import exportable
 
 CULL = {None: 0, "back": 1, "front": 2}
@@ -62,7 +63,7 @@ def rasterize(
         raise ValueError(f"cull: expected None, 'back' or 'front', got {cull!r}")
     near = check_near(near)
     _check.check_device(vertices=vertices, faces=faces)
-    barycentric, depth, face_index = torch.ops.warpkit.rasterize(vertices, faces, height, width, CULL[cull], near)
+    barycentric, depth, face_index = call(torch.ops.warpkit.rasterize, vertices, faces, height, width, CULL[cull], near)
     return Fragments(face_index, barycentric, depth)
 
 
@@ -88,7 +89,7 @@ def barycentrics(vertices: Tensor, faces: Tensor, face_index: Tensor, *, near: f
     _check.check_size("face_index's height and width", tuple(face_index.shape[1:]))
     near = check_near(near)
     _check.check_device(vertices=vertices, faces=faces, face_index=face_index)
-    return torch.ops.warpkit.barycentrics(vertices, faces, face_index, near)
+    return call(torch.ops.warpkit.barycentrics, vertices, faces, face_index, near)
 
 
 def visible_faces(face_index: Tensor, num_faces: int) -> Tensor:
@@ -110,7 +111,7 @@ def visible_faces(face_index: Tensor, num_faces: int) -> Tensor:
     if num_faces < 0:
         raise ValueError(f"num_faces: expected at least 0, got {num_faces}")
     _check.check_device(face_index=face_index)
-    return torch.ops.warpkit.visible_faces(face_index, num_faces)
+    return call(torch.ops.warpkit.visible_faces, face_index, num_faces)
 
 
 def check_near(near: float) -> float:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit import _check
+from warpkit._dispatch import call
 from warpkit.flow import Flow, check_flow
 
 
@@ -35,7 +36,7 @@ def resize_flow(flow: Flow, size: tuple[int, int], *, mode: Literal["masked", "b
         raise ValueError(f"mode: expected 'masked' or 'bilinear', got {mode!r}")
     _check.check_size("flow's height and width", tuple(grid.shape[2:4]))
     _check.check_device(grid=grid, visible=visible)
-    out, out_visible = torch.ops.warpkit.resize_flow(grid, visible, height, width, mode)
+    out, out_visible = call(torch.ops.warpkit.resize_flow, grid, visible, height, width, mode)
     return Flow(out, None if visible is None or mode == "bilinear" else out_visible)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from warpkit import _check
 from warpkit._autocast import cast_features
+from warpkit._dispatch import call
 from warpkit.flow import Flow, check_flow
 
 FEATURES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -37,7 +38,7 @@ def warp(features: Tensor, flow: Flow) -> Tensor:
     check_sources(features, grid)
     _check.check_size("features' height and width", tuple(features.shape[-2:]))
     _check.check_device(features=features, grid=grid, visible=visible)
-    return torch.ops.warpkit.warp(features, grid, visible)
+    return call(torch.ops.warpkit.warp, features, grid, visible)
 
 
 def check_sources(features: Tensor, grid: Tensor) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from warpkit import _check
 from warpkit._autocast import autocasts, cast_features
+from warpkit._dispatch import call
 from warpkit.flow import Flow
 from warpkit.warp import FEATURES
 from warpkit.warp_reduce import check_all_sources, new_gradient, new_reduced
@@ -45,18 +46,19 @@ def warp_attention(
     same = FEATURES if autocasts(features) else (features.dtype,)
     query = _check.check_tensor("query", query, "[B, C, H, W]", same)
     shape = (batch, channels, *grid.shape[2:4])
-    _check.check_shape("query", query, f"[B, C, H, W] = {list(shape)}", query.shape == shape)
+    if query.shape != shape:
+        _check.check_shape("query", query, f"[B, C, H, W] = {list(shape)}", False)
     if value is not None:
         value = _check.check_tensor("value", value, "[B, S, Cv, h, w]", same)
-        good = value.dim() == 5 and value.shape[:2] == features.shape[:2] and value.shape[3:] == features.shape[3:]
-        expected = f"[{batch}, {sources}, Cv, {features.shape[3]}, {features.shape[4]}], as features"
-        _check.check_shape("value", value, expected, good)
+        if value.dim() != 5 or value.shape[:2] != features.shape[:2] or value.shape[3:] != features.shape[3:]:
+            expected = f"[{batch}, {sources}, Cv, {features.shape[3]}, {features.shape[4]}], as features"
+            _check.check_shape("value", value, expected, False)
     if scale is None:
         scale = float(channels) ** -0.5 if channels > 0 else 1.0
     elif isinstance(scale, bool) or not isinstance(scale, float | int | torch.SymFloat | torch.SymInt):
         raise TypeError(f"scale: expected a number or None, got {_check.describe(scale)}")
     _check.check_device(features=features, query=query, grid=grid, visible=visible, value=value)
-    return torch.ops.warpkit.warp_attention(query, features, grid, visible, value, float(scale))
+    return call(torch.ops.warpkit.warp_attention, query, features, grid, visible, value, float(scale))
 
 
 @torch.library.register_fake("warpkit::warp_attention")

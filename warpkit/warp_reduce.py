@@ -7,6 +7,7 @@ from torch import Tensor
 
 from warpkit import _check
 from warpkit._autocast import cast_features
+from warpkit._dispatch import call
 from warpkit.flow import Flow, check_flow
 from warpkit.warp import FEATURES, check_sources, new_image
 
@@ -45,7 +46,7 @@ def warp_reduce(features: Tensor, flow: Flow, reduce: str = "sum", weights: Tens
     _check.check_device(features=features, grid=grid, visible=visible, weights=weights)
     if weights is not None:
         weights = weights.to(torch.float64 if features.dtype == torch.float64 else torch.float32)
-    return torch.ops.warpkit.warp_reduce(features, grid, visible, weights, reduce == "mean")
+    return call(torch.ops.warpkit.warp_reduce, features, grid, visible, weights, reduce == "mean")
 
 
 def check_all_sources(features: object, flow: object) -> tuple[Tensor, Tensor, Tensor | None]:
