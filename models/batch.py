@@ -1,0 +1,232 @@
+"""What flows between data, systems and training: pictures of people with their bodies, and what is drawn from those.
+
+Data give `Pictures`; `Conditions` say what a system is shown of a body; `make_batch` draws it and composes the flow. A
+system reads nothing else, so that it never asks which body model or data set the pictures came from.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from warpkit import Flow, Fragments, interpolate, mesh_flow, rasterize
+from warpkit.models.bodies import PARTS, BodyModel
+from warpkit.models.geometric.mesh import t_pose, vertex_normals
+
+Visibility = Literal["pixel", "face"] | None
+
+
+class _Tensors:
+    """A frozen dataclass of tensors, flows and None, which moves as one."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+        moved = {field.name: _moved(getattr(self, field.name), device) for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+def _moved(value: object, device: torch.device) -> object:
+    if isinstance(value, Flow):
+        return Flow(*(_moved(part, device) for part in value))  # type: ignore[arg-type]
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+
+@dataclass(frozen=True)
+class Pictures(_Tensors):
+    """N pictures of each of B people, cut to H x W, with the body that was recovered in each."""
+
+    image: Tensor
+    """[B, N, 3, H, W] in [-1, 1], with background."""
+    alpha: Tensor
+    """[B, N, 1, H, W] in [0, 1]: the person's share of each pixel, as recovered or known."""
+    vertices: Tensor
+    """[B, N, V, 3] float32 NDC of the body, depth in the unit of y: `Camera.project`."""
+    valid: Tensor
+    """[B, N] bool: false where a picture only fills up the batch."""
+    plate: Tensor | None = None
+    """[B, 3, H, W] the background alone, where it is known; the same for all N."""
+
+    def __getitem__(self, index: slice) -> "Pictures":
+        """Some of the N pictures."""
+        return replace(
+            self,
+            image=self.image[:, index],
+            alpha=self.alpha[:, index],
+            vertices=self.vertices[:, index],
+            valid=self.valid[:, index],
+        )
+
+
+class Condition(Protocol):
+    """What a system is shown of a posed body: a map over the picture."""
+
+    channels: int
+
+    def __call__(self, fragments: Fragments, vertices: Tensor) -> Tensor:
+        """Draws it.
+
+        Args:
+            fragments: of B bodies, `[B, H, W]`.
+            vertices: `[B, V, 3]` NDC that the fragments were rasterized from.
+
+        Returns:
+            `[B, channels, H, W]`.
+        """
+        ...
+
+
+class UvCondition:
+    """The correspondence map C of Liquid Warping GAN: (u, v, 0) in [-1, 1] on the body, (0, 0, 1) beside it.
+
+    Coordinates are those of the body model's atlas at each pixel. The public code paints each face in one colour, the
+    mean of its first two corners' coordinates, with v up: `flat=True`.
+    """
+
+    channels = 3
+
+    def __init__(self, model: BodyModel, *, flat: bool = False) -> None:
+        if model.uv is None or model.uv_faces is None:
+            raise ValueError(f"model: {model.name} has no texture coordinates; this condition is made of them")
+        uv = model.uv * 2 - 1
+        if flat:
+            corners = uv[model.uv_faces.long()] * uv.new_tensor([1, -1])
+            self.uv = corners[:, :2].mean(1).repeat_interleave(3, 0)
+            self.faces = torch.arange(len(self.uv), dtype=torch.int32, device=uv.device).view(-1, 3)
+        else:
+            self.uv, self.faces = uv, model.uv_faces
+
+    def __call__(self, fragments: Fragments, vertices: Tensor) -> Tensor:
+        """`[B, 3, H, W]`."""
+        uv = interpolate(self.uv.to(vertices), self.faces.to(vertices.device), fragments)
+        beside = (fragments.face_index < 0).to(uv)[..., None]
+        return torch.cat([uv, beside], -1).movedim(-1, 1)
+
+
+class SurfaceCondition:
+    """What every body model can say of its surface: part (one-hot), place on the part, normal, and the mask.
+
+    Places are those of the neutral body's T-pose, scaled to [-1, 1] over each part's box, so that they mean the same on
+    meshes of any topology; normals are in the picture's axes: x right, y down, z away from the camera.
+    """
+
+    channels = len(PARTS) + 3 + 3 + 1
+
+    def __init__(self, model: BodyModel) -> None:
+        self.model_faces = model.faces
+        self.parts = model.parts
+        rest = t_pose(model, model.mean_shape[None])[0]
+        corners = rest[model.faces.long()]  # [F, 3, 3]
+        places = torch.zeros_like(corners)
+        for part in range(len(PARTS)):
+            of_part = corners[model.parts == part]
+            low, high = of_part.flatten(0, 1).amin(0), of_part.flatten(0, 1).amax(0)
+            places[model.parts == part] = (of_part - low) / (high - low) * 2 - 1
+        self.places = places.flatten(0, 1)
+        self.faces = torch.arange(len(self.places), dtype=torch.int32, device=rest.device).view(-1, 3)
+
+    def __call__(self, fragments: Fragments, vertices: Tensor) -> Tensor:
+        """`[B, channels, H, W]`."""
+        height, width = fragments.face_index.shape[1:]
+        faces = self.model_faces.to(vertices.device)
+        mask = fragments.face_index >= 0
+        part = self.parts.to(vertices.device)[fragments.face_index.clamp(min=0).long()]
+        parts = torch.nn.functional.one_hot(part, len(PARTS)) * mask[..., None]
+        places = interpolate(self.places.to(vertices), self.faces.to(vertices.device), fragments)
+        square = vertices * vertices.new_tensor([width / height, 1, 1])
+        # in x right, y down, z away, counter-clockwise from outside stays so: two axes are turned round
+        normals = interpolate(vertex_normals(square, faces), faces, fragments)
+        normals = torch.nn.functional.normalize(normals, dim=-1)
+        return torch.cat([parts.to(places), places, normals, mask[..., None].to(places)], -1).movedim(-1, 1)
+
+
+@dataclass(frozen=True)
+class Batch(_Tensors):
+    """What a system is given: S sources and one target of each of B people."""
+
+    sources: Pictures
+    """N = S."""
+    source_condition: Tensor
+    """[B, S, C, H, W]."""
+    source_silhouette: Tensor
+    """[B, S, 1, H, W] in {0, 1}: where the body lies."""
+    target_vertices: Tensor
+    """[B, V, 3] NDC."""
+    target_condition: Tensor
+    """[B, C, H, W]."""
+    target_silhouette: Tensor
+    """[B, 1, H, W] in {0, 1}."""
+    flow: Flow
+    """From the target to each source at H x W; its visible is None, or leaves out what a source does not show."""
+    head_box: Tensor
+    """[B, 4] (left, top, right, bottom) of the target's head, NDC."""
+    body_box: Tensor
+    """[B, 4] likewise of the whole body."""
+    target_image: Tensor | None = None
+    """[B, 3, H, W] the truth, in training."""
+    target_alpha: Tensor | None = None
+    """[B, 1, H, W] likewise."""
+    plate: Tensor | None = None
+    """[B, 3, H, W] the background alone, where it is known."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.target_condition.shape[-2:]
+        return height, width
+
+
+def part_box(vertices: Tensor, model: BodyModel, parts: tuple[str, ...]) -> Tensor:
+    """`[B, 4]` (left, top, right, bottom) of the named parts of bodies `[B, V, 3]`, in their coordinates."""
+    numbers = torch.tensor([PARTS.index(part) for part in parts], device=vertices.device)
+    faces = model.faces.to(vertices.device)[torch.isin(model.parts.to(vertices.device), numbers)]
+    points = vertices[:, faces.long().unique(), :2]
+    return torch.cat([points.amin(1), points.amax(1)], -1)
+
+
+@torch.no_grad()
+def make_batch(
+    sources: Pictures,
+    target_vertices: Tensor,
+    model: BodyModel,
+    condition: Condition,
+    *,
+    target: Pictures | None = None,
+    visibility: Visibility = None,
+) -> Batch:
+    """Draws the conditions of sources and target, and composes the flow between them (Algorithm 1).
+
+    Args:
+        sources: N = S pictures of each of B people.
+        target_vertices: `[B, V, 3]` NDC of the body as it is to be drawn.
+        model: the body model of all vertices; on their device.
+        condition: what is shown of bodies.
+        target: N = 1: the truth, in training.
+        visibility: which flow is kept: as `warpkit.mesh_flow`; None: all, as in the paper's public code.
+    """
+    batch, count = sources.image.shape[:2]
+    height, width = size = (sources.image.shape[-2], sources.image.shape[-1])
+    faces = model.faces
+    flat = sources.vertices.flatten(0, 1)
+    drawn = rasterize(torch.cat([flat, target_vertices]), faces, size)
+    everybody = condition(drawn, torch.cat([flat, target_vertices]))
+    silhouette = (drawn.face_index >= 0).to(everybody)[:, None]
+    flow = mesh_flow(sources.vertices, target_vertices, faces, size, visibility=visibility)
+    visible = None if visibility is None else flow.visible
+    if visible is not None or not sources.valid.all():
+        valid = sources.valid[:, :, None, None].expand(-1, -1, height, width)
+        visible = valid if visible is None else visible & valid
+    return Batch(
+        sources=sources,
+        source_condition=everybody[: batch * count].unflatten(0, (batch, count)),
+        source_silhouette=silhouette[: batch * count].unflatten(0, (batch, count)),
+        target_vertices=target_vertices,
+        target_condition=everybody[batch * count :],
+        target_silhouette=silhouette[batch * count :],
+        flow=Flow(flow.grid, visible),
+        head_box=part_box(target_vertices, model, ("head",)),
+        body_box=part_box(target_vertices, model, PARTS),
+        target_image=None if target is None else target.image[:, 0],
+        target_alpha=None if target is None else target.alpha[:, 0],
+        plate=sources.plate,
+    )

@@ -1,0 +1,116 @@
+"""What systems are given: conditions, flows and boxes of bodies."""
+
+import pytest
+import torch
+
+from warpkit import rasterize, warp
+from warpkit.models.batch import Pictures, SurfaceCondition, UvCondition, make_batch
+from warpkit.models.bodies import JOINTS, PARTS, Camera, load_body
+
+SIZE = (96, 64)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_body("anny")
+
+
+def project(model, degrees: float = 0.0):
+    pose = torch.zeros(1, len(JOINTS), 3)
+    pose[0, 0, 1] = torch.deg2rad(torch.tensor(degrees))
+    shape = model.mean_shape[None]
+    camera = Camera(0.5 * SIZE[0] / model.height(shape), torch.tensor([[SIZE[1] / 2, SIZE[0] / 2.0]]))
+    return camera.project(model(pose, shape), SIZE)
+
+
+def pictures(vertices, valid=True):
+    count = vertices.shape[1]
+    image = torch.rand(1, count, 3, *SIZE) * 2 - 1
+    return Pictures(image, torch.ones(1, count, 1, *SIZE), vertices, torch.full((1, count), valid))
+
+
+@pytest.mark.parametrize("kind", [UvCondition, SurfaceCondition])
+def test_conditions_have_their_channels_and_are_finite(model, kind):
+    vertices = project(model)
+    condition = kind(model)
+    drawn = condition(rasterize(vertices, model.faces, SIZE), vertices)
+    assert drawn.shape == (1, condition.channels, *SIZE)
+    assert drawn.isfinite().all()
+    assert drawn.abs().amax() <= 1 + 1e-5
+
+
+def test_uv_condition_marks_what_lies_beside_the_body(model):
+    vertices = project(model)
+    fragments = rasterize(vertices, model.faces, SIZE)
+    drawn = UvCondition(model)(fragments, vertices)
+    beside = fragments.face_index[0] < 0
+    assert (drawn[0, 2] == beside.float()).all()
+    assert (drawn[0, :2, beside] == 0).all()
+
+
+def test_flat_uv_is_one_colour_a_face(model):
+    vertices = project(model)
+    fragments = rasterize(vertices, model.faces, (512, 512))
+    drawn = UvCondition(model, flat=True)(fragments, vertices)[0, :2]
+    face = fragments.face_index[0].flatten()
+    common = int(face[face >= 0].mode().values)
+    colours = drawn.flatten(1)[:, face == common]
+    torch.testing.assert_close(colours, colours[:, :1].expand_as(colours), atol=1e-6, rtol=0)
+
+
+def test_normals_of_what_faces_the_camera_point_to_it(model):
+    vertices = project(model)
+    fragments = rasterize(vertices, model.faces, SIZE, cull="back")
+    drawn = SurfaceCondition(model)(fragments, vertices)
+    normal = drawn[0, len(PARTS) + 3 : len(PARTS) + 6]
+    on_body = fragments.face_index[0] >= 0
+    assert (normal[2][on_body] < 0.3).float().mean() > 0.97  # z grows away from the camera
+    left, right = normal[0][:, : SIZE[1] // 2 - 6], normal[0][:, SIZE[1] // 2 + 6 :]
+    assert left[on_body[:, : SIZE[1] // 2 - 6]].mean() < right[on_body[:, SIZE[1] // 2 + 6 :]].mean()
+
+
+def test_parts_are_one_hot_on_the_body_alone(model):
+    vertices = project(model)
+    fragments = rasterize(vertices, model.faces, SIZE)
+    drawn = SurfaceCondition(model)(fragments, vertices)
+    assert (drawn[:, : len(PARTS)].sum(1) == (fragments.face_index >= 0)).all()
+
+
+def test_batch_of_the_same_pose_warps_the_source_onto_itself(model):
+    vertices = project(model)
+    sources = pictures(vertices[:, None].expand(1, 2, -1, -1))
+    batch = make_batch(sources, vertices, model, UvCondition(model))
+    assert batch.flow.visible is None
+    warped = warp(sources.image, batch.flow)
+    inside = batch.target_silhouette[0, 0] > 0
+    torch.testing.assert_close(warped[0, :, :, inside], sources.image[0, :, :, inside], atol=1e-2, rtol=0)
+    assert batch.size == SIZE
+
+
+def test_visibility_leaves_out_what_a_source_does_not_show(model):
+    front, back = project(model), project(model, 180.0)
+    batch = make_batch(pictures(front[:, None]), back, model, UvCondition(model), visibility="pixel")
+    inside = batch.target_silhouette[:, 0] > 0
+    assert batch.flow.visible[:, 0][inside].float().mean() < 0.1
+
+
+def test_pictures_that_fill_up_the_batch_are_never_read(model):
+    vertices = project(model)
+    sources = pictures(vertices[:, None].expand(1, 2, -1, -1))
+    sources.valid[0, 1] = False
+    for visibility in (None, "pixel"):
+        batch = make_batch(sources, vertices, model, UvCondition(model), visibility=visibility)
+        assert not batch.flow.visible[0, 1].any()
+        assert batch.flow.visible[0, 0].any()
+
+
+def test_boxes_hold_their_parts(model):
+    vertices = project(model)
+    batch = make_batch(pictures(vertices[:, None]), vertices, model, UvCondition(model))
+    left, top, right, bottom = batch.body_box[0]
+    points = vertices[0, :, :2]
+    assert left <= points[:, 0].amin() + 1e-6
+    assert bottom >= points[:, 1].amax() - 1e-6
+    head = batch.head_box[0]
+    assert left <= head[0] < head[2] <= right
+    assert head[3] < (top + bottom) / 2
