@@ -172,6 +172,30 @@ def test_taps_outside_or_of_weight_zero_are_not_read(last: bool) -> None:
     assert out[0, 0, 0].tolist() == [torch.inf, 5.0, 1.25]
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_on_a_pixels_centre_the_slope_is_that_to_the_right_and_down(last: bool) -> None:
+    features = random_features(1, 5, 8, 4, dtype=torch.float64, last=last)
+    grid = identity(8, 4, torch.float64).requires_grad_()  # exact, as sizes are powers of two
+    steps = features.diff(dim=-1)[..., :-1, :], features.diff(dim=-2)[..., :-1]
+    slopes = torch.stack([steps[0].sum(1) * 2, steps[1].sum(1) * 4], -1)  # pixels a unit of NDC
+    for op in (warpkit.warp, reference.warp):
+        (gradient,) = torch.autograd.grad(op(features, Flow(grid)).sum(), grid)
+        torch.testing.assert_close(gradient[:, 0, :-1, :-1], slopes)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_tap_of_weight_zero_stays_out_of_the_slope_across_it(last: bool) -> None:
+    features = random_features(1, 20, 4, 4, last=last)
+    grid = torch.tensor([[-0.25, -0.25]]).view(1, 1, 1, 1, 2).requires_grad_()  # the centre of pixel (1, 1)
+    (expected,) = torch.autograd.grad(warpkit.warp(features, Flow(grid)).sum(), grid)
+    for axis, tap in ((0, (2, 1)), (1, (1, 2))):  # the pixel below, the pixel to the right
+        broken = features.clone()
+        broken[0, 0, tap[0], tap[1]] = torch.nan
+        (gradient,) = torch.autograd.grad(warpkit.warp(broken, Flow(grid)).sum(), grid)
+        assert gradient.flatten()[axis] == expected.flatten()[axis]
+        assert gradient.flatten()[1 - axis].isnan()
+
+
 LAYOUTS = {
     "contiguous": lambda t: t,
     "channels last": lambda t: t.movedim(-3, -1).contiguous().movedim(-1, -3),

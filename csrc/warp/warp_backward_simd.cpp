@@ -359,8 +359,11 @@ void grid_row(const GridGradientJob<T>& job, int64_t index, Accumulator<T>* scra
       A x = 0, y = 0;
       for (int down = 0; down < 2; ++down) {
         for (int across = 0; across < 2; ++across) {
-          x += block.slope_x[across][j] * block.weight_y[down][j] * dot[2 * down + across][j];
-          y += block.weight_x[across][j] * block.slope_y[down][j] * dot[2 * down + across][j];
+          // A row or column of weight zero stays out of the slope across it, so that its NaN does not enter.
+          const A tap = dot[2 * down + across][j], by_x = block.weight_x[across][j],
+                  by_y = block.weight_y[down][j];
+          x += by_y == A(0) ? A(0) : block.slope_x[across][j] * by_y * tap;
+          y += by_x == A(0) ? A(0) : by_x * block.slope_y[down][j] * tap;
         }
       }
       G* out = static_cast<G*>(job.out) + 2 * (at + j);

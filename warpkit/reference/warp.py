@@ -20,8 +20,10 @@ def warp(features: Tensor, flow: Flow) -> Tensor:
     out = torch.zeros((*images.shape[:3], *grid.shape[2:4]), dtype=torch.promote_types(images.dtype, grid.dtype))
     for down in (0, 1):
         for across in (0, 1):
-            column, row = x.detach().floor() + across, y.detach().floor() + down
-            weight = ((1 - (x - column).abs()) * (1 - (y - row).abs()))[:, :, None]
+            left, top = x.detach().floor(), y.detach().floor()
+            column, row = left + across, top + down
+            # Not by absolute values: on a pixel's centre, where these have no slope, it is that of the right-hand side.
+            weight = ((x - left if across else 1 - (x - left)) * (y - top if down else 1 - (y - top)))[:, :, None]
             inside = usable & (column >= 0) & (column < width) & (row >= 0) & (row < height)
             index = torch.where(inside, row * width + column, 0).long().flatten(2)[:, :, None]
             value = images.flatten(3).gather(3, index.expand(-1, -1, images.shape[2], -1)).view(out.shape)
