@@ -89,6 +89,7 @@ BAD_CALLS: dict[str, Callable[[], object]] = {
     "sources: expected shape": lambda: MODULE(TARGET, SOURCES[:, 1:], FLOW),
     "flow: expected": lambda: MODULE(TARGET, SOURCES, FLOW.grid),
     "key_channels: expected at least 1": lambda: AttentionWarp(5, 0),
+    "channels: expected an integer": lambda: AttentionWarp(2.5),  # type: ignore[arg-type]
 }
 
 

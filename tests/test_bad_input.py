@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 import warpkit
 from warpkit import Flow, Fragments, _check
@@ -221,6 +222,40 @@ def test_devices_mixed(op: Op, argument: str) -> None:
 def test_sparse_tensors_are_refused(op: Op, argument: str) -> None:
     message = refused(op, argument, op.tensors[argument].to_sparse(), TypeError)
     assert names_it(message, argument)
+
+
+CHOICES = {
+    "cull": lambda value: warpkit.rasterize(VERTICES, FACES, (H, W), cull=value),
+    "visibility": lambda value: warpkit.mesh_flow(SOURCES, VERTICES, FACES, (H, W), visibility=value),
+    "mode": lambda value: warpkit.resize_flow(Flow(GRID), (3, 4), mode=value),
+    "reduce": lambda value: warpkit.warp_reduce(random(B, S, C, 5, 8), Flow(GRID), value),
+}
+
+
+@pytest.mark.parametrize("value", ["all", 1, ["pixel"], {}], ids=repr)
+@pytest.mark.parametrize(("name", "call"), CHOICES.items(), ids=CHOICES)
+def test_no_such_choice(name: str, call: Callable[[Any], Any], value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: expected .*'.* or .*, got "):
+        call(value)
+
+
+@pytest.mark.parametrize(("op", "argument"), cases(lambda op, argument: op.tensors[argument].is_floating_point()))
+def test_forward_mode_tangents_are_refused(op: Op, argument: str) -> None:
+    """They would be lost in silence."""
+    tensor = op.tensors[argument]
+    with forward_ad.dual_level():
+        op.call(**op.tensors)
+        with pytest.raises(NotImplementedError, match="forward-mode tangent") as caught:
+            op.call(**{**op.tensors, argument: forward_ad.make_dual(tensor, torch.ones_like(tensor))})
+    assert names_it(str(caught.value), argument)
+    with pytest.raises(NotImplementedError, match="forward-mode tangent"):
+        torch.func.jvp(lambda x: op.call(**{**op.tensors, argument: x}), (tensor,), (torch.ones_like(tensor),))
+
+
+def test_what_came_is_told_in_short() -> None:
+    with pytest.raises(TypeError, match="got list of int32") as caught:
+        warpkit.interpolate(random(B, V, 5), FACES, list(FRAGMENTS))  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 200
 
 
 def test_out_of_range_faces_count_as_none() -> None:

@@ -1,9 +1,11 @@
 """Argument checks shared by all ops. Each error names the argument, what was expected and what came."""
 
+import reprlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from warpkit._build import WITH_CUDA
 
@@ -15,10 +17,12 @@ MAX_SIZE = 1 << 22
 
 
 def describe(value: object) -> str:
-    """What came, in words: dtype and shape of a tensor, otherwise the type."""
+    """What came, in words: dtype and shape of a tensor, otherwise the type and the beginning of the value."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} on {value.device}"
-    return f"{type(value).__name__} {value!r}"
+    if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
+        return f"{type(value).__name__} of {', '.join(map(describe, value))}"
+    return f"{type(value).__name__} {reprlib.repr(value)}"
 
 
 def check_tensor(name: str, value: object, shape: str, dtypes: Sequence[torch.dtype]) -> Tensor:
@@ -73,8 +77,17 @@ def check_face_index(name: str, value: object) -> Tensor:
     return face_index
 
 
+def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
+    """Check that ``value`` is one of ``choices``."""
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        *most, last = map(repr, choices)
+        raise ValueError(f"{name}: expected {', '.join(most)} or {last}, got {reprlib.repr(value)}")
+
+
 def check_device(**tensors: Tensor | None) -> None:
-    """Check that all tensors lie on one device, and that this build has kernels for it."""
+    """Check that all tensors lie on one device, that this build has kernels for it, and that none has a tangent."""
+    if forward_ad._current_level >= 0:
+        _refuse_tangents(tensors)
     first: tuple[str, Tensor] | None = None
     for name, tensor in tensors.items():
         if tensor is None:
@@ -89,3 +102,13 @@ def check_device(**tensors: Tensor | None) -> None:
             "when it was built, or WARPKIT_CUDA was off (warpkit.build_info() tells). Install the CUDA toolkit so that "
             "nvcc is on PATH and reinstall warpkit, or move the tensors to the CPU."
         )
+
+
+def _refuse_tangents(tensors: dict[str, Tensor | None]) -> None:
+    """PyTorch lets tangents pass a registered op by in silence, as if its derivative were zero."""
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.is_floating_point() and forward_ad.unpack_dual(tensor).tangent is not None:
+            raise NotImplementedError(
+                f"{name}: has a forward-mode tangent, and warpkit has no forward-mode derivatives; use backward or "
+                "torch.autograd.grad"
+            )

@@ -40,6 +40,8 @@ class AttentionWarp(nn.Module):
             "key_channels": key_channels,
             "value_channels": value_channels,
         }.items():
+            if isinstance(count, bool) or not isinstance(count, int):
+                raise TypeError(f"{name}: expected an integer, got {_check.describe(count)}")
             if count < 1:
                 raise ValueError(f"{name}: expected at least 1, got {count}")
         self.query = nn.Conv2d(channels, key_channels, 1, bias=bias)

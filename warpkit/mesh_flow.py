@@ -62,8 +62,7 @@ def mesh_flow(
     source_height, source_width = (
         (height, width) if source_size is None else _check.check_size("source_size", source_size)
     )
-    if visibility not in VISIBILITY:
-        raise ValueError(f"visibility: expected 'pixel', 'face' or None, got {visibility!r}")
+    _check.check_choice("visibility", visibility, tuple(VISIBILITY))
     check_face_flags("face_mask", face_mask, source_vertices, faces)
     _check.check_device(
         source_vertices=source_vertices, target_vertices=target_vertices, faces=faces, face_mask=face_mask

@@ -59,8 +59,7 @@ def rasterize(
     vertices = _check.check_vertices("vertices", vertices)
     faces = _check.check_faces("faces", faces)
     height, width = _check.check_size("size", size)
-    if cull not in CULL:
-        raise ValueError(f"cull: expected None, 'back' or 'front', got {cull!r}")
+    _check.check_choice("cull", cull, tuple(CULL))
     near = check_near(near)
     _check.check_device(vertices=vertices, faces=faces)
     barycentric, depth, face_index = call(torch.ops.warpkit.rasterize, vertices, faces, height, width, CULL[cull], near)

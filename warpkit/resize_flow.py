@@ -32,8 +32,7 @@ def resize_flow(flow: Flow, size: tuple[int, int], *, mode: Literal["masked", "b
     """
     grid, visible = check_flow("flow", flow)
     height, width = _check.check_size("size", size)
-    if mode not in ("masked", "bilinear"):
-        raise ValueError(f"mode: expected 'masked' or 'bilinear', got {mode!r}")
+    _check.check_choice("mode", mode, ("masked", "bilinear"))
     _check.check_size("flow's height and width", tuple(grid.shape[2:4]))
     _check.check_device(grid=grid, visible=visible)
     out, out_visible = call(torch.ops.warpkit.resize_flow, grid, visible, height, width, mode)

@@ -37,8 +37,7 @@ def warp_reduce(features: Tensor, flow: Flow, reduce: str = "sum", weights: Tens
         TypeError, ValueError: naming the argument.
     """
     features, grid, visible = check_all_sources(features, flow)
-    if reduce not in ("sum", "mean"):
-        raise ValueError(f'reduce: expected "sum" or "mean", got {reduce!r}')
+    _check.check_choice("reduce", reduce, ("sum", "mean"))
     if weights is not None:
         weights = _check.check_tensor("weights", weights, "[B, S, H, W]", FEATURES)
         expected = f"[B, S, H, W] = {list(grid.shape[:-1])}"
