@@ -4,7 +4,7 @@ import torch
 
 from warpkit.models.bodies import Body, Camera, load_body
 from warpkit.models.data.motion import Motion
-from warpkit.models.tasks.framing import Framing, frame_motion, frame_round
+from warpkit.models.geometric.framing import Framing, frame_motion, frame_round
 from warpkit.models.tasks.imitate import imitate_body
 
 

@@ -69,8 +69,8 @@ class _Track:
         self.trouble: InputError | None = None
         self._square: Square | None = None
 
-    def add(self, frame: np.ndarray) -> None:
-        """The next frame."""
+    def add(self, frame: np.ndarray) -> Detection | None:
+        """The next frame: who is seen in it, mask and all; without the mask it is kept."""
         if self.size is None:
             check_picture(frame)
             self.size = (frame.shape[0], frame.shape[1])
@@ -83,8 +83,9 @@ class _Track:
         if detection is not None:
             self._square = detection.next_square
             self._keep_key(detection)
-            detection = replace(detection, small_mask=np.zeros((1, 1)))
-        self.detections.append(detection)
+        kept = detection and replace(detection, small_mask=np.zeros((1, 1)))
+        self.detections.append(kept)
+        return detection
 
     def _begin(self, frame: np.ndarray) -> Detection | None:
         if len(self.detections) % self.pause:
@@ -138,6 +139,7 @@ def recover_clip(
     *,
     person: int | None = None,
     progress: Callable[[int], None] | None = None,
+    seen: Callable[[Detection | None], None] | None = None,
 ) -> Clip:
     """Bodies and cameras of one person through a video.
 
@@ -152,6 +154,8 @@ def recover_clip(
         person: which one of the people in the first frame that shows a whole person, counted from 1, the largest first;
             None: the largest.
         progress: called with the number of frames looked at so far.
+        seen: called for each frame in turn with what was seen of the person, or None where nobody was: the masks, which
+            are kept nowhere else.
 
     Raises:
         InputError: no frames, frames too small or of several sizes, no person, no such person, only an upper body, or
@@ -159,7 +163,9 @@ def recover_clip(
     """
     track = _Track(fps, person)
     for frame in frames:
-        track.add(frame)
+        detection = track.add(frame)
+        if seen is not None:
+            seen(detection)
         if progress is not None:
             progress(len(track.detections))
     total = len(track.detections)

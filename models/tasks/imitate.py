@@ -14,6 +14,7 @@ from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance
+from warpkit.models.geometric.framing import Framing, frame_motion
 from warpkit.models.geometric.renderer import GeometricRenderer, Rendered
 from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.media.draw import draw_body, fit_into
@@ -21,7 +22,6 @@ from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import recover_clip
-from warpkit.models.tasks.framing import Framing, frame_motion
 from warpkit.models.tasks.sources import Source, gather, notes, read_sources, standing_body, to_image, to_tensor
 
 SIZES = range(64, 4097)

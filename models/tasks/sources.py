@@ -12,13 +12,13 @@ from warpkit.models.bodies import PARTS, Body, BodyModel
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.background import fill_background, person_hole
+from warpkit.models.geometric.framing import Framing, frame_round
 from warpkit.models.geometric.matte import estimate_foreground, refine_alpha
 from warpkit.models.geometric.trust import typical_colours, unlike
 from warpkit.models.geometric.view import View, see
 from warpkit.models.media.images import read_image
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import Person, recover
-from warpkit.models.tasks.framing import Framing, frame_round
 
 MAX_SOURCES = 8
 MOST_UNLIKE = 0.4
