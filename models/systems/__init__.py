@@ -1,0 +1,1 @@
+"""Systems: one folder a paper. None imports another; what two need lies on the parts floor."""

@@ -1,0 +1,23 @@
+"""Liquid Warping GAN with Attention: imitation, appearance transfer and novel views from 1 to 8 pictures.
+
+`system.py` is the whole; `presets.py` its settings; `streams.py`, `small.py` and `fusion.py` the networks.
+"""
+
+from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
+from warpkit.models.systems.liquid_warping.inputs import Geometric, geometric_picture
+from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset, Schedule, Weights
+from warpkit.models.systems.liquid_warping.system import LiquidWarping, Rendered, Sources, build
+
+__all__ = [
+    "PRESETS",
+    "STRATEGIES",
+    "Geometric",
+    "LiquidWarping",
+    "Preset",
+    "Rendered",
+    "Schedule",
+    "Sources",
+    "Weights",
+    "build",
+    "geometric_picture",
+]

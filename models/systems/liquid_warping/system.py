@@ -1,0 +1,168 @@
+"""Liquid Warping GAN with Attention as one module: encode sources once, render frames, compute losses."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from warpkit.models.batch import Batch, Condition, SurfaceCondition, UvCondition, Visibility
+from warpkit.models.bodies import BodyModel
+from warpkit.models.layers import PatchDiscriminator
+from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
+from warpkit.models.systems.liquid_warping.generator import Generator, joined
+from warpkit.models.systems.liquid_warping.inputs import (
+    Geometric,
+    LevelFlows,
+    foreground,
+    geometric_picture,
+    person_hole,
+    stacked_sources,
+    warped_sources,
+)
+from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset
+from warpkit.models.systems.liquid_warping.small import SmallTransferStream
+from warpkit.models.systems.liquid_warping.streams import SourceStream
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a person's pictures give every frame: made once, used for all."""
+
+    features: tuple[Tensor, ...]
+    """[B, S, C, h, w] each, finest first; none for strategies that carry no features over."""
+    background: Tensor
+    """[B, 3, H, W]."""
+    images: Tensor | None
+    """[B, S, 3, H, W] the reconstructed sources (Eq. 1), where that was asked for and the layers can."""
+    alphas: Tensor | None
+    """[B, S, 1, H, W]."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A frame."""
+
+    image: Tensor
+    """[B, 3, H, W] in [-1, 1]: the person over the background (Eq. 1)."""
+    alpha: Tensor
+    """[B, 1, H, W] in [0, 1]: A_t, 1 = person, whatever the preset's masks say."""
+    colour: Tensor
+    """[B, 3, H, W]: P_t."""
+    background: Tensor
+    """[B, 3, H, W]."""
+    source_images: Tensor | None
+    """[B, S, 3, H, W] the reconstructed sources, in training."""
+    source_alphas: Tensor | None
+    """[B, S, 1, H, W]: A_s."""
+    geometric: Geometric | None = None
+    """What the frame was drawn over, by presets that do."""
+    gate: Tensor | None = None
+    """[B, 1, H, W] in [0, 1]: the share of the colour that is the geometric picture's."""
+
+
+class LiquidWarping(nn.Module):
+    """The whole system of one preset.
+
+    `generator` and `discriminators` are trained by turns: `losses(…, "generator")`, `losses(…, "discriminator")`.
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.preset = preset
+        self.generator = Generator(preset)
+        channels = 3 + preset.condition_channels
+        self.discriminators = nn.ModuleDict(
+            {name: PatchDiscriminator(channels, preset.discriminator_width) for name in preset.discriminators}
+        )
+
+    @property
+    def visibility(self) -> Visibility:
+        """For `make_batch`."""
+        return self.preset.visibility
+
+    def condition(self, model: BodyModel) -> Condition:
+        """For `make_batch`: what this system is shown of bodies of `model`."""
+        if self.preset.condition == "surface":
+            return SurfaceCondition(model)
+        return UvCondition(model, flat=self.preset.condition == "uv_flat")
+
+    def encode_sources(
+        self, batch: Batch, *, background: Tensor | None = None, reconstruct: bool | None = None
+    ) -> Sources:
+        """What the sources of a batch give every frame; its target is not read.
+
+        Args:
+            batch: S from 1 on; height and width multiples of 8.
+            background: `[B, 3, H, W]` to use instead of the background stream's.
+            reconstruct: whether sources are also drawn back from their features; None: in training.
+        """
+        _check(batch, self.preset)
+        if background is None:
+            background = self.generator.background(*person_hole(batch, self.preset.person_edge)).float()
+        stream = self.generator.source
+        if stream is None:
+            return Sources((), background, None, None)
+        people = batch.sources.image.shape[:2]
+        parts = [foreground(batch), batch.source_condition]
+        if self.preset.layers == "small":
+            parts.append(batch.sources.alpha)
+        features = stream(joined(*[part.flatten(0, 1) for part in parts]))
+        images = alphas = None
+        if isinstance(stream, SourceStream) and (self.training if reconstruct is None else reconstruct):
+            colour, mask = (part.float().unflatten(0, people) for part in stream.reconstruct(features))
+            alphas = self._alpha(mask)
+            images = alphas * colour + (1 - alphas) * background[:, None]
+        return Sources(tuple(level.unflatten(0, people) for level in features), background, images, alphas)
+
+    def render(self, sources: Sources, batch: Batch, geometric: Geometric | None = None) -> Rendered:
+        """Draws the target of a batch.
+
+        Args:
+            sources: from `encode_sources`, of this batch or of any other with the same sources.
+            batch: its target and the flow to the sources.
+            geometric: a better geometric picture, from a renderer outside; None: `geometric_picture`. For the layers
+                "small".
+        """
+        _check(batch, self.preset)
+        preset, stream = self.preset, self.generator.transfer
+        flows, valid = LevelFlows(batch.flow, preset.flow_resize), batch.sources.valid
+        gate = None
+        if isinstance(stream, SmallTransferStream):
+            geometric = geometric_picture(batch) if geometric is None else geometric
+            shown = joined(geometric.colour, batch.target_condition, geometric.seen, geometric.confidence)
+            colour, alpha, gate = stream(
+                shown, sources.features, flows, valid, geometric.colour, geometric.seen, geometric.alpha
+            )
+        else:
+            if STRATEGIES[preset.fusion].input == "sources":
+                shown = joined(stacked_sources(batch, preset.concat_sources), batch.target_condition)
+            else:
+                shown = joined(warped_sources(batch), batch.target_condition)
+            colour, mask = (part.float() for part in stream(shown, sources.features, flows, valid))
+            alpha = self._alpha(mask)
+        image = alpha * colour + (1 - alpha) * sources.background
+        return Rendered(image, alpha, colour, sources.background, sources.images, sources.alphas, geometric, gate)
+
+    def _alpha(self, mask: Tensor) -> Tensor:
+        return mask if self.preset.mask == "person" else 1 - mask
+
+
+def build(preset: str | Preset) -> LiquidWarping:
+    """The system of a preset, by name or in full, with fresh weights."""
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+        preset = PRESETS[preset]
+    return LiquidWarping(preset)
+
+
+def _check(batch: Batch, preset: Preset) -> None:
+    """A batch that this preset's networks can read."""
+    height, width = batch.size
+    if height % 8 or width % 8 or min(height, width) < 16:
+        raise ValueError(f"batch: expected height and width multiples of 8, 16 at least, got {height} x {width}")
+    channels = batch.target_condition.shape[1]
+    if channels != preset.condition_channels:
+        raise ValueError(
+            f"batch: the preset {preset.name!r} is shown the condition {preset.condition!r} of "
+            f"{preset.condition_channels} channels, got {channels}; make it with system.condition(model)"
+        )
