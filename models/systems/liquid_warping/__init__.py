@@ -5,12 +5,15 @@
 
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
 from warpkit.models.systems.liquid_warping.inputs import Geometric, geometric_picture
+from warpkit.models.systems.liquid_warping.losses import Critics, absent, total
 from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset, Schedule, Weights
-from warpkit.models.systems.liquid_warping.system import LiquidWarping, Rendered, Sources, build
+from warpkit.models.systems.liquid_warping.rendered import Rendered, Sources
+from warpkit.models.systems.liquid_warping.system import LiquidWarping, build
 
 __all__ = [
     "PRESETS",
     "STRATEGIES",
+    "Critics",
     "Geometric",
     "LiquidWarping",
     "Preset",
@@ -18,6 +21,8 @@ __all__ = [
     "Schedule",
     "Sources",
     "Weights",
+    "absent",
     "build",
     "geometric_picture",
+    "total",
 ]

@@ -1,6 +1,6 @@
 """Liquid Warping GAN with Attention as one module: encode sources once, render frames, compute losses."""
 
-from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -18,45 +18,11 @@ from warpkit.models.systems.liquid_warping.inputs import (
     stacked_sources,
     warped_sources,
 )
+from warpkit.models.systems.liquid_warping.losses import Critics, discriminator_losses, generator_losses
 from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset
+from warpkit.models.systems.liquid_warping.rendered import Rendered, Sources
 from warpkit.models.systems.liquid_warping.small import SmallTransferStream
 from warpkit.models.systems.liquid_warping.streams import SourceStream
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a person's pictures give every frame: made once, used for all."""
-
-    features: tuple[Tensor, ...]
-    """[B, S, C, h, w] each, finest first; none for strategies that carry no features over."""
-    background: Tensor
-    """[B, 3, H, W]."""
-    images: Tensor | None
-    """[B, S, 3, H, W] the reconstructed sources (Eq. 1), where that was asked for and the layers can."""
-    alphas: Tensor | None
-    """[B, S, 1, H, W]."""
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A frame."""
-
-    image: Tensor
-    """[B, 3, H, W] in [-1, 1]: the person over the background (Eq. 1)."""
-    alpha: Tensor
-    """[B, 1, H, W] in [0, 1]: A_t, 1 = person, whatever the preset's masks say."""
-    colour: Tensor
-    """[B, 3, H, W]: P_t."""
-    background: Tensor
-    """[B, 3, H, W]."""
-    source_images: Tensor | None
-    """[B, S, 3, H, W] the reconstructed sources, in training."""
-    source_alphas: Tensor | None
-    """[B, S, 1, H, W]: A_s."""
-    geometric: Geometric | None = None
-    """What the frame was drawn over, by presets that do."""
-    gate: Tensor | None = None
-    """[B, 1, H, W] in [0, 1]: the share of the colour that is the geometric picture's."""
 
 
 class LiquidWarping(nn.Module):
@@ -141,6 +107,34 @@ class LiquidWarping(nn.Module):
             alpha = self._alpha(mask)
         image = alpha * colour + (1 - alpha) * sources.background
         return Rendered(image, alpha, colour, sources.background, sources.images, sources.alphas, geometric, gate)
+
+    def losses(
+        self,
+        rendered: Rendered,
+        batch: Batch,
+        stage: Literal["generator", "discriminator"],
+        critics: Critics | None = None,
+        *,
+        adversarial: bool | None = None,
+    ) -> dict[str, Tensor]:
+        """The weighted terms of a stage by name; `total` adds them up.
+
+        Args:
+            rendered: from `render`, of this batch.
+            batch: with target_image, and with target_alpha for presets whose mask_truth is "alpha".
+            stage: "generator": Eq. 7, with gradients to the generator alone; "discriminator": Eq. 8, with gradients
+                to the discriminators alone.
+            critics: networks from outside. A term without its network is left out: see `absent`.
+            adversarial: whether discriminators take part; None: where the preset's schedule has them do so from the
+                start.
+        """
+        if stage not in ("generator", "discriminator"):
+            raise ValueError(f"stage: expected 'generator' or 'discriminator', got {stage!r}")
+        judged = self.preset.schedule.adversarial_from == 0 if adversarial is None else adversarial
+        if stage == "discriminator":
+            return discriminator_losses(rendered, batch, self.discriminators) if judged else {}
+        judges = self.discriminators if judged else None
+        return generator_losses(self.preset, rendered, batch, critics or Critics(), judges)
 
     def _alpha(self, mask: Tensor) -> Tensor:
         return mask if self.preset.mask == "person" else 1 - mask

@@ -1,0 +1,131 @@
+"""What the system is trained on: Eq. 3 to 8, and the terms of the other presets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from warpkit.models.batch import Batch
+from warpkit.models.layers import PatchDiscriminator, crop
+from warpkit.models.losses import bce, lsgan_discriminator, lsgan_generator, mask_loss, total_variation
+from warpkit.models.systems.liquid_warping.presets import Preset
+from warpkit.models.systems.liquid_warping.rendered import Rendered
+
+BODY_MARGIN = 0.1
+"""Of the body's box, each side, in its width and height: clothes and hair reach further than the body."""
+HEAD_MARGIN = 0.1
+"""Of the head's box, each side, NDC."""
+
+
+@dataclass(frozen=True)
+class Critics:
+    """Networks trained elsewhere that judge pictures. Where one is None its term is left out."""
+
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
+    """(made, truth), `[B, 3, H, W]` both: Eq. 3's distance of features."""
+    face: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    """(made, truth, head box `[B, 4]`): Eq. 4's."""
+
+
+def total(losses: dict[str, Tensor]) -> Tensor:
+    """The sum of weighted terms, which is what is minimised: Eq. 7, Eq. 8."""
+    return torch.stack(list(losses.values())).sum()
+
+
+def absent(preset: Preset, critics: Critics | None) -> list[str]:
+    """The terms that a preset asks for and no critic is there to compute: for logs and results."""
+    critics = critics or Critics()
+    return [name for name in ("perceptual", "face") if getattr(preset.weights, name) and not getattr(critics, name)]
+
+
+def generator_losses(
+    preset: Preset,
+    rendered: Rendered,
+    batch: Batch,
+    critics: Critics,
+    discriminators: nn.ModuleDict | None,
+) -> dict[str, Tensor]:
+    """Eq. 7's terms, weighted. `discriminators`: None: they take no part."""
+    truth, weights = _truth(batch), preset.weights
+    valid, plate = batch.sources.valid, batch.plate
+    terms: dict[str, Tensor] = {}
+    if weights.pixel:
+        terms["pixel"] = weights.pixel * F.l1_loss(rendered.image, truth)
+    if weights.perceptual and critics.perceptual is not None:
+        terms["perceptual"] = weights.perceptual * critics.perceptual(rendered.image, truth)
+    if weights.face and critics.face is not None:
+        terms["face"] = weights.face * critics.face(rendered.image, truth, batch.head_box)
+    if weights.source and rendered.source_images is not None:
+        made, real = rendered.source_images[valid], batch.sources.image[valid]
+        terms["source"] = weights.source * F.l1_loss(made, real)
+    if weights.background and plate is not None:
+        terms["background"] = weights.background * F.l1_loss(rendered.background, plate)
+    masks = [(rendered.alpha, _mask_truth(preset, batch.target_silhouette, batch.target_alpha))]
+    if rendered.source_alphas is not None:
+        real = _mask_truth(preset, batch.source_silhouette, batch.sources.alpha)
+        masks.append((rendered.source_alphas[valid], real[valid]))
+    if weights.mask:
+        distance = mask_loss if preset.mask_loss == "square" else bce
+        terms["mask"] = weights.mask * _sum([distance(made, real) for made, real in masks])
+    if weights.smooth:
+        terms["smooth"] = weights.smooth * _sum([total_variation(made, preset.smooth) for made, _ in masks])
+    if weights.adversarial and discriminators:
+        scores = [
+            # the discriminators' own gradient is not wanted here
+            torch.func.functional_call(judge, {name: p.detach() for name, p in judge.named_parameters()}, picture)
+            for judge, picture in looked_at(discriminators, rendered.image, batch)
+        ]
+        terms["adversarial"] = weights.adversarial * _sum([lsgan_generator(score) for score in scores])
+    return terms
+
+
+def discriminator_losses(rendered: Rendered, batch: Batch, discriminators: nn.ModuleDict) -> dict[str, Tensor]:
+    """Eq. 8's terms, by discriminator."""
+    made = looked_at(discriminators, rendered.image.detach(), batch)
+    real = looked_at(discriminators, _truth(batch), batch)
+    return {
+        name: lsgan_discriminator(judge(truth), judge(fake))
+        for name, (judge, fake), (_, truth) in zip(discriminators, made, real, strict=True)
+    }
+
+
+def looked_at(discriminators: nn.ModuleDict, image: Tensor, batch: Batch) -> list[tuple[PatchDiscriminator, Tensor]]:
+    """Each discriminator with what it sees of a picture `[B, 3, H, W]`: that and C_t, whole or in a box.
+
+    The body's crop has half the picture's height and width, the head's a quarter, but never less than it needs.
+    """
+    height, width = batch.size
+    shown = torch.cat([image, batch.target_condition.to(image)], 1)
+    seen = []
+    for name, judge in discriminators.items():
+        assert isinstance(judge, PatchDiscriminator)
+        share = {"global": 1, "body": 2, "head": 4}[name]
+        size = (max(height // share, judge.smallest), max(width // share, judge.smallest))
+        if name == "global":
+            small = size != (height, width)
+            seen.append((judge, F.interpolate(shown, size, mode="bilinear") if small else shown))
+            continue
+        box = batch.body_box if name == "body" else batch.head_box
+        margin = (box[:, 2:] - box[:, :2]) * BODY_MARGIN if name == "body" else torch.full_like(box[:, 2:], HEAD_MARGIN)
+        seen.append((judge, crop(shown, box + torch.cat([-margin, margin], 1), size)))
+    return seen
+
+
+def _truth(batch: Batch) -> Tensor:
+    if batch.target_image is None:
+        raise ValueError("batch: has no target_image; make_batch is given the truth as `target` for training")
+    return batch.target_image
+
+
+def _mask_truth(preset: Preset, silhouette: Tensor, alpha: Tensor | None) -> Tensor:
+    if preset.mask_truth == "silhouette":
+        return silhouette
+    if alpha is None:
+        raise ValueError(f"batch: has no target_alpha, to which the preset {preset.name!r} draws its masks")
+    return alpha
+
+
+def _sum(terms: list[Tensor]) -> Tensor:
+    return torch.stack(terms).sum()
