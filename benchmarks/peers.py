@@ -9,7 +9,8 @@ from torch import Tensor
 
 from benchmarks.harness import Contender
 
-NAMES = {"DRTK": "drtk", "PyTorch3D": "pytorch3d", "nvdiffrast": "nvdiffrast"}
+NAMES = {"DRTK": "drtk", "PyTorch3D": "pytorch3d.renderer", "nvdiffrast": "nvdiffrast.torch"}
+"""What is called of each."""
 NEEDS_CUDA = {"nvdiffrast"}
 
 
@@ -18,7 +19,9 @@ def found() -> dict[str, str]:
     answers = {}
     for name, module in NAMES.items():
         try:
-            answers[name] = str(getattr(importlib.import_module(module), "__version__", "version unknown"))
+            importlib.import_module(module)
+            package = importlib.import_module(module.partition(".")[0])
+            answers[name] = str(getattr(package, "__version__", "version unknown"))
         except Exception as error:  # a library built for another torch fails in many ways
             answers[name] = f"absent ({type(error).__name__}: {error})".splitlines()[0][:160]
     return answers
