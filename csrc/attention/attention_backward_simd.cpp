@@ -47,10 +47,9 @@ void weight_row_channels_last(const WeightsJob<T>& weights, const Row& row, cons
     find_sources(job, row, begin, count, scratch);
     for (int j = 0; j < count; ++j) {
       const int64_t column = begin + j;
-      load_pixel(query + column * job.query_strides.column, job.query_strides.channel, sizes.channels,
-                 scratch.query);
-      load_pixel(gradient + column * weights.gradient_strides.column, weights.gradient_strides.channel,
-                 job.value_channels, scratch.gradient);
+      load_pixel_of_row(query, job.query_strides, sizes.channels, column, sizes.width, scratch.query);
+      load_pixel_of_row(gradient, weights.gradient_strides, job.value_channels, column, sizes.width,
+                        scratch.gradient);
       score_pixel<true>(job, features, j, count, scratch, scratch.score, 1, scratch.blended);
       for (int64_t s = sizes.sources; s % kLanes<A> != 0; ++s) scratch.score[s] = left_out<A>();
       const int64_t found = list_read(job, j, scratch);

@@ -90,6 +90,18 @@ WARPKIT_INLINE void load_pixel(const T* from, int64_t step, int64_t channels, Ac
   for (; k % kLanes<A> != 0; ++k) to[k] = A(0);
 }
 
+constexpr int kAhead = 4;  // pixels that are asked for before they are read
+
+// Widens pixel j of a row of `count` pixels into `to`, and asks for a later one.
+template <typename T>
+WARPKIT_INLINE void load_pixel_of_row(const T* row, const Strides& strides, int64_t channels, int64_t j,
+                                      int64_t count, Accumulator<T>* to) {
+  if (strides.channel == 1 && j + kAhead < count) {
+    prefetch_pixel(row + (j + kAhead) * strides.column, channels);
+  }
+  load_pixel(row + j * strides.column, strides.channel, channels, to);
+}
+
 // <with, sample>; and the sample itself into `blended`, if there is one. Whole lanes all.
 template <bool kKeep, typename T>
 WARPKIT_INLINE Accumulator<T> dot_sample(const Sample<T>& sample, const Accumulator<T>* with,
@@ -146,7 +158,6 @@ WARPKIT_INLINE void score_pixel(const AttentionJob<T>& job, const T* features, i
                                 const Scratch<T>& scratch, Accumulator<T>* score, int64_t step,
                                 Accumulator<T>* blended) {
   using A = Accumulator<T>;
-  constexpr int kAhead = 2;  // pixels
   const int64_t channels = job.sizes.channels;
   for (int64_t s = 0; s < job.sizes.sources; ++s) {
     const Block<A>& block = scratch.block[s];

@@ -26,8 +26,7 @@ void attend_row_channels_last(const AttentionJob<T>& job, const Row& row, const 
     for (int first = 0; first < count; first += group) {
       const int last = least(first + group, count);
       for (int j = first; j < last; ++j) {
-        load_pixel(query + (begin + j) * job.query_strides.column, job.query_strides.channel, sizes.channels,
-                   scratch.query);
+        load_pixel_of_row(query, job.query_strides, sizes.channels, begin + j, sizes.width, scratch.query);
         A *score = scratch.scores[0] + (j - first), *blended = scratch.blended + (j - first) * samples;
         job.one_gather ? score_pixel<true>(job, features, j, count, scratch, score, kBlock, blended)
                        : score_pixel<false>(job, features, j, count, scratch, score, kBlock, blended);

@@ -33,14 +33,20 @@ WARPKIT_INLINE void find_sample(const T* source, const Strides& in, const Block<
   for (int t = 0; t < 4; ++t) sample.weight[t] = coefficient * block.weight[t][j];
 }
 
+// Asks for a pixel of channels side by side.
+template <typename T>
+WARPKIT_INLINE void prefetch_pixel(const T* pixel, int64_t channels) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t k = 0; k < channels; k += kLine) __builtin_prefetch(pixel + k);
+}
+
 // Asks for the lower right tap of pixel j: the others have mostly been read for its neighbours.
 template <typename T>
 WARPKIT_INLINE void prefetch_sample(const T* source, const Strides& in, const Block<Accumulator<T>>& block,
                                     int j, int64_t channels) {
-  const T* tap =
-      source + (block.y[j] + block.step_y[j]) * in.row + (block.x[j] + block.step_x[j]) * in.column;
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t k = 0; k < channels; k += kLine) __builtin_prefetch(tap + k);
+  prefetch_pixel(
+      source + (block.y[j] + block.step_y[j]) * in.row + (block.x[j] + block.step_x[j]) * in.column,
+      channels);
 }
 
 // Channels k.. of a sample; past the last channel zero.
