@@ -20,7 +20,6 @@ namespace warpkit::antialiasing {
 namespace {
 
 using warping::Accumulator;
-using warping::blocks_for;
 using warping::kThreads;
 
 // Calls run(T()) for the type of image.
@@ -67,8 +66,8 @@ Tensor make_shifts(const SceneTensors& tensors, cudaStream_t stream) {
   if (total == 0) return shifts;
   with_geometry(tensors, [&](auto geometry) {
     using G = decltype(geometry);
-    find_shifts<A, G><<<blocks_for(total), kThreads, 0, stream>>>(tensors.scene<G>(),
-                                                                  static_cast<A*>(shifts.mutable_data_ptr()));
+    find_shifts<A, G><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(
+        tensors.scene<G>(), static_cast<A*>(shifts.mutable_data_ptr()));
   });
   check_launch();
   return shifts;
@@ -145,7 +144,7 @@ void mix_image(const Tensor& from, const Tensor& to, const Tensor& shifts, cudaS
                          from.size(1),
                          to.stride(1) == 1 && to.size(1) > 1};
   if (to.numel() == 0) return;
-  mix_pixels<T, kBackward><<<blocks_for(to.numel()), kThreads, 0, stream>>>(job);
+  mix_pixels<T, kBackward><<<blocks_for(to.numel(), kThreads), kThreads, 0, stream>>>(job);
   check_launch();
 }
 
@@ -251,7 +250,7 @@ void sum_vertices(const SceneTensors& tensors, const Tensor& shifts, const Tenso
       nullptr,
       nullptr,
       0};
-  const unsigned blocks = blocks_for(shifts.numel());
+  const unsigned blocks = blocks_for(shifts.numel(), kThreads);
   if (!deterministic) {
     sum_pairs<Sum::kAtOnce><<<blocks, kThreads, 0, stream>>>(job);
     return check_launch();
@@ -267,7 +266,7 @@ void sum_vertices(const SceneTensors& tensors, const Tensor& shifts, const Tenso
   check_launch();
   sum_pairs<Sum::kWhole><<<blocks, kThreads, 0, stream>>>(job);
   check_launch();
-  add_whole<<<blocks_for(out.numel()), kThreads, 0, stream>>>(job);
+  add_whole<<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(job);
   check_launch();
 }
 

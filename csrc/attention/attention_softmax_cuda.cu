@@ -64,7 +64,7 @@ void softmax(const Tensor& features, const Tensor& grid, const std::optional<Ten
   if (total == 0 || sizes.sources == 0) return;
   const auto run = [&](auto kind) {
     using A = decltype(kind);
-    softmax_sources<A><<<warping::blocks_for(total), kThreads, 0, stream>>>(
+    softmax_sources<A><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(
         warping::Extent(sizes), warping::view_flow(grid, visible), static_cast<A>(scale),
         static_cast<A*>(scores.mutable_data_ptr()),
         products.numel() > 0 ? static_cast<A*>(products.mutable_data_ptr()) : nullptr);

@@ -27,6 +27,13 @@ inline cudaStream_t current_stream(const torch::stable::Tensor& tensor) {
   return static_cast<cudaStream_t>(stream);
 }
 
+// Blocks of `threads` threads for so many items, one a thread; loops over the grid's stride do what is beyond
+// them.
+inline unsigned blocks_for(int64_t items, int threads) {
+  const int64_t blocks = (items + threads - 1) / threads, most = int64_t(1) << 30;
+  return static_cast<unsigned>(blocks < most ? blocks : most);
+}
+
 inline void check_launch() {
   const cudaError_t error = cudaGetLastError();
   STD_TORCH_CHECK(error == cudaSuccess, "warpkit: CUDA launch failed: ", cudaGetErrorString(error));

@@ -29,11 +29,6 @@ constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int64_t kStrip = 16;  // pixels
 
-inline unsigned blocks_for(int64_t threads) {
-  const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
-  return static_cast<unsigned>(blocks < most ? blocks : most);
-}
-
 // The run of one pixel, of all images one after the other; false: it shows no face in range.
 static __device__ __forceinline__ bool find_pixel(const VertexSums& job, int64_t at, PixelRun* run) {
   const int64_t row = at / job.width;
@@ -195,12 +190,12 @@ void sum_in_order(const VertexSums& job, const Op& op, torch::stable::Tensor& ou
   };
   const int64_t ids_images = job.images / job.repeats, pixels = ids_images * job.height * job.width;
   torch::stable::Tensor pixel_keys = make_tensor(out, {pixels}, ScalarType::Long);
-  number_pixels<<<blocks_for(pixels), kThreads, 0, stream>>>(
+  number_pixels<<<blocks_for(pixels, kThreads), kThreads, 0, stream>>>(
       job, static_cast<int64_t*>(pixel_keys.mutable_data_ptr()));
   check_launch();
   const Sorted by_face = sort_keys(pixel_keys, ids_images * job.num_faces, stream);
   torch::stable::Tensor corner_keys = make_tensor(out, {3 * job.num_faces}, ScalarType::Long);
-  number_corners<<<blocks_for(job.num_faces), kThreads, 0, stream>>>(
+  number_corners<<<blocks_for(job.num_faces, kThreads), kThreads, 0, stream>>>(
       job, static_cast<int64_t*>(corner_keys.mutable_data_ptr()));
   check_launch();
   const Sorted by_vertex = sort_keys(corner_keys, job.num_vertices, stream);
@@ -212,14 +207,14 @@ void sum_in_order(const VertexSums& job, const Op& op, torch::stable::Tensor& ou
       constexpr int kPiece = decltype(piece)::value;
       if (taken > 0 || kPiece > job.dims - first) return;
       taken = kPiece;
-      sum_faces<kPiece, A><<<blocks_for(job.images * job.num_faces * kWarp), kThreads, 0, stream>>>(
+      sum_faces<kPiece, A><<<blocks_for(job.images * job.num_faces * kWarp, kThreads), kThreads, 0, stream>>>(
           job, op, longs(by_face.order), longs(by_face.starts), first, face_sums);
     };
     (take(std::integral_constant<int, kPieces>()), ...);
     check_launch();
     first += taken;
   }
-  gather_corners<A, T><<<blocks_for(out.numel()), kThreads, 0, stream>>>(
+  gather_corners<A, T><<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(
       job, face_sums, longs(by_vertex.order), longs(by_vertex.starts),
       static_cast<T*>(out.mutable_data_ptr()));
   check_launch();
@@ -251,19 +246,19 @@ void sum_to_vertices(const VertexSums& job, const Op& op, torch::stable::Tensor&
     constexpr int kPiece = decltype(piece)::value;
     if constexpr (kPiece <= 4) {
       if (job.dims != kPiece) return;
-      sum_pixels<kPiece, A><<<blocks_for(pixels), kThreads, 0, stream>>>(job, op, sums);
+      sum_pixels<kPiece, A><<<blocks_for(pixels, kThreads), kThreads, 0, stream>>>(job, op, sums);
       done = true;
     }
   };
   (take(std::integral_constant<int, kPieces>()), ...);
   if constexpr (((kPieces > 4) || ...)) {
     const int64_t strips = job.images * job.height * ((job.width + kStrip - 1) / kStrip);
-    if (!done) sum_strips<A><<<blocks_for(strips * job.dims), kThreads, 0, stream>>>(job, op, sums);
+    if (!done) sum_strips<A><<<blocks_for(strips * job.dims, kThreads), kThreads, 0, stream>>>(job, op, sums);
   }
   check_launch();
   if constexpr (!kSame) {
-    narrow_sums<<<blocks_for(out.numel()), kThreads, 0, stream>>>(sums, out.numel(),
-                                                                  static_cast<T*>(out.mutable_data_ptr()));
+    narrow_sums<<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(
+        sums, out.numel(), static_cast<T*>(out.mutable_data_ptr()));
     check_launch();
   }
 }

@@ -50,16 +50,11 @@ __global__ void __launch_bounds__(kThreads) barycentric_pixels(ComposeBackwardJo
   }
 }
 
-unsigned blocks_for(int64_t threads) {
-  const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
-  return static_cast<unsigned>(blocks < most ? blocks : most);
-}
-
 template <typename T>
 void launch(const ComposeJob<T>& job, cudaStream_t stream) {
   const int64_t total = job.batch * job.pixels;
   if (total == 0 || job.sources == 0) return;
-  compose_pixels<T><<<blocks_for(total), kThreads, 0, stream>>>(job);
+  compose_pixels<T><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(job);
   check_launch();
 }
 
@@ -91,7 +86,7 @@ std::tuple<Tensor, Tensor> compose_flow_backward(const Tensor& gradient, const T
       sum_to_vertices<T, 4, 3, 2>(tensors.sums(), job, tensors.vertices_gradient, deterministic, stream);
     }
     if (!barycentric_wanted || face_index.numel() == 0) return;
-    barycentric_pixels<T><<<blocks_for(face_index.numel()), kThreads, 0, stream>>>(job);
+    barycentric_pixels<T><<<blocks_for(face_index.numel(), kThreads), kThreads, 0, stream>>>(job);
     check_launch();
   };
   source_vertices.scalar_type() == ScalarType::Double ? run_backward(double()) : run_backward(float());

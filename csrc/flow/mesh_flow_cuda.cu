@@ -16,11 +16,6 @@ namespace {
 
 constexpr int kThreads = 128;
 
-unsigned blocks_for(int64_t threads) {
-  const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
-  return static_cast<unsigned>(blocks < most ? blocks : most);
-}
-
 // One image in work, and its workspace.
 template <typename T>
 struct Work {
@@ -154,7 +149,7 @@ void run(const MeshFlowTensors& tensors, cudaStream_t stream) {
     if (by_pixel && count > 0) {
       raster::fill_keys(sources, source_view, 0, count, source_key, places, stream);
       if (faces > 0) {
-        find_slopes<T><<<blocks_for(count * faces), kThreads, 0, stream>>>(work);
+        find_slopes<T><<<blocks_for(count * faces, kThreads), kThreads, 0, stream>>>(work);
         check_launch();
       }
     }
@@ -164,13 +159,13 @@ void run(const MeshFlowTensors& tensors, cudaStream_t stream) {
       for (int64_t first = 0; first < count; first += wave) {
         const int64_t now = first + wave < count ? wave : count - first;
         raster::fill_keys(sources, source_view, first, now, source_key, places, stream);
-        mark_shown<<<blocks_for(now * source_pixels), kThreads, 0, stream>>>(
+        mark_shown<<<blocks_for(now * source_pixels, kThreads), kThreads, 0, stream>>>(
             source_key, now, source_pixels, faces, shown_data + first * faces);
         check_launch();
       }
     }
     raster::fill_keys(work.target, view, 0, 1, key, places, stream);
-    compose_pixels<T><<<blocks_for(job.pixels), kThreads, 0, stream>>>(work);
+    compose_pixels<T><<<blocks_for(job.pixels, kThreads), kThreads, 0, stream>>>(work);
     check_launch();
   }
 }

@@ -48,16 +48,11 @@ __global__ void __launch_bounds__(kThreads) gather_gradients(ResizeBackwardJob<T
   }
 }
 
-unsigned blocks_for(int64_t total) {
-  const int64_t blocks = (total + kThreads - 1) / kThreads, most = int64_t(1) << 30;
-  return static_cast<unsigned>(blocks < most ? blocks : most);
-}
-
 template <typename T>
 void launch(const ResizeJob<T>& job, cudaStream_t stream) {
   const int64_t total = job.images * job.height * job.width;
   if (total == 0) return;
-  resize_pixels<T><<<blocks_for(total), kThreads, 0, stream>>>(job);
+  resize_pixels<T><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(job);
   check_launch();
 }
 
@@ -65,10 +60,12 @@ template <typename T>
 void launch_backward(const ResizeBackwardJob<T>& job, cudaStream_t stream) {
   const ResizeJob<T>& forward = job.forward;
   if (forward.images == 0) return;
-  invert_pixels<T><<<blocks_for(forward.images * forward.height * forward.width), kThreads, 0, stream>>>(job);
+  invert_pixels<T>
+      <<<blocks_for(forward.images * forward.height * forward.width, kThreads), kThreads, 0, stream>>>(job);
   check_launch();
   gather_gradients<T>
-      <<<blocks_for(forward.images * forward.in_height * forward.in_width), kThreads, 0, stream>>>(job);
+      <<<blocks_for(forward.images * forward.in_height * forward.in_width, kThreads), kThreads, 0, stream>>>(
+          job);
   check_launch();
 }
 

@@ -17,11 +17,6 @@ using torch::stable::Tensor;
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
 
-unsigned blocks_for(int64_t threads) {
-  const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
-  return static_cast<unsigned>(blocks < most ? blocks : most);
-}
-
 template <typename T>
 __global__ void __launch_bounds__(kThreads) interpolate_pixels(InterpolateJob<T> job) {
   const int64_t total = job.batch * job.pixels * job.dims;
@@ -68,7 +63,7 @@ Tensor interpolate(const Tensor& attributes, const Tensor& faces, const Tensor& 
   if (out.numel() == 0) return out;
   with_attribute_type(attributes, [&](auto kind) {
     using T = decltype(kind);
-    interpolate_pixels<T><<<blocks_for(out.numel()), kThreads, 0, stream>>>(
+    interpolate_pixels<T><<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(
         tensors.job<T>(static_cast<T*>(out.mutable_data_ptr())));
     check_launch();
   });
@@ -93,7 +88,8 @@ std::tuple<Tensor, Tensor> interpolate_backward(const Tensor& gradient, const Te
     if (!barycentric_wanted || pixels == 0) return;
     int lanes = 1;
     while (lanes < kWarp && 4 * lanes < tensors.inputs.dims()) lanes *= 2;
-    barycentric_pixels<T><<<blocks_for(pixels * lanes), kThreads, 0, stream>>>(tensors.job<T>(), lanes);
+    barycentric_pixels<T>
+        <<<blocks_for(pixels * lanes, kThreads), kThreads, 0, stream>>>(tensors.job<T>(), lanes);
     check_launch();
   });
   return {tensors.attributes_gradient, tensors.barycentric_gradient};

@@ -21,12 +21,6 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int64_t kSmallBox = 64;     // pixels that one thread looks at
 constexpr int64_t kMediumBox = 4096;  // pixels that one warp looks at
 constexpr int32_t kQueueTile = 64;    // side of the piece of a queued face that a block takes
-constexpr unsigned kMostBlocks = 1u << 30;
-
-unsigned blocks_for(int64_t threads) {
-  const int64_t blocks = (threads + kThreads - 1) / kThreads;
-  return static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks);
-}
 
 // A face ready to draw: edges relative to pixel (i0, j0) of its box.
 template <typename I>
@@ -242,8 +236,8 @@ void fill_keys(const Mesh<T>& mesh, const View& view, int64_t first, int64_t ima
   if (images * mesh.num_faces > 0) {
     Mesh<T> wave = mesh;
     wave.vertices += first * mesh.num_vertices * mesh.components;
-    draw_faces<T><<<blocks_for(images * mesh.num_faces), kThreads, 0, stream>>>(wave, view, images,
-                                                                                atomic_keys, atomic_queue);
+    draw_faces<T><<<blocks_for(images * mesh.num_faces, kThreads), kThreads, 0, stream>>>(
+        wave, view, images, atomic_keys, atomic_queue);
     draw_queue<T><<<resident_blocks(), kThreads, 0, stream>>>(wave, view, atomic_keys, atomic_queue);
   }
   check_launch();
@@ -277,7 +271,7 @@ void rasterize_into(const Mesh<T>& mesh, const View& view, const Destination<T>&
     fill_keys(mesh, view, first, images, key, static_cast<int64_t*>(queue.mutable_data_ptr()), stream);
     Mesh<T> part = mesh;
     part.vertices += first * mesh.num_vertices * mesh.components;
-    resolve_pixels<T, false><<<blocks_for(images * pixels), kThreads, 0, stream>>>(
+    resolve_pixels<T, false><<<blocks_for(images * pixels, kThreads), kThreads, 0, stream>>>(
         part, view, images, reinterpret_cast<const unsigned long long*>(key), nullptr,
         out.barycentric + 3 * first * pixels, out.depth + first * pixels, out.face_index + first * pixels);
     check_launch();
@@ -315,7 +309,7 @@ void resolve_into(const Mesh<T>& mesh, const View& view, const int32_t* known, v
                   cudaStream_t stream) {
   const int64_t total = mesh.batch * view.height * view.width;
   if (total == 0) return;
-  resolve_pixels<T, true><<<blocks_for(total), kThreads, 0, stream>>>(
+  resolve_pixels<T, true><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(
       mesh, view, mesh.batch, nullptr, known, static_cast<T*>(barycentric), static_cast<T*>(depth), nullptr);
   check_launch();
 }
@@ -354,7 +348,7 @@ Tensor visible_faces(const Tensor& face_index_in, int64_t num_faces) {
   const int64_t pixels = face_index.size(1) * face_index.size(2), total = face_index.size(0) * pixels;
   Tensor visible = torch::stable::new_zeros(face_index, {face_index.size(0), num_faces}, ScalarType::Bool);
   if (total > 0 && num_faces > 0) {
-    mark_faces<<<blocks_for(total), kThreads, 0, current_stream(face_index)>>>(
+    mark_faces<<<blocks_for(total, kThreads), kThreads, 0, current_stream(face_index)>>>(
         static_cast<const int32_t*>(face_index.const_data_ptr()), total, pixels, num_faces,
         static_cast<bool*>(visible.mutable_data_ptr()));
     check_launch();

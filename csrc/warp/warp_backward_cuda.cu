@@ -226,7 +226,7 @@ void launch_backward(const BackwardJob<T>& job, bool channels_last, cudaStream_t
   constexpr int kVector = 16 / sizeof(T);
   if (!channels_last) {
     // The grid's gradient is a sum over all channels: one thread's.
-    const dim3 shape(blocks_for(count_pixels(job.sizes)),
+    const dim3 shape(blocks_for(count_pixels(job.sizes), kThreads),
                      job.grid_gradient != nullptr ? 1 : slices_for(channels, 16));
     backward_planar<T><<<shape, kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.features, job.in, channels) && takes_vectors(job.rows, channels)) {

@@ -87,7 +87,7 @@ void launch_forward(const ForwardJob<T>& job, bool channels_last, bool vectors, 
     const Share share = share_sources(lanes_for(channels), 1, total);
     warp_channels_last<T, G, 1><<<blocks_for(share, total), kThreads, 0, stream>>>(job, share);
   } else {
-    const dim3 shape(blocks_for(total), slices_for(channels, kChannels));
+    const dim3 shape(blocks_for(total, kThreads), slices_for(channels, kChannels));
     warp_planar<T, G><<<shape, kThreads, 0, stream>>>(job);
   }
   check_launch();

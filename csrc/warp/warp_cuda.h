@@ -97,11 +97,6 @@ auto with_type(const torch::stable::Tensor& features, const Run& run) {
   return run(float());  // not reached
 }
 
-inline unsigned blocks_for(int64_t threads) {
-  const int64_t blocks = (threads + kThreads - 1) / kThreads, most = int64_t(1) << 30;
-  return static_cast<unsigned>(blocks < most ? blocks : most);
-}
-
 // Slices of channel planes, so many each.
 inline unsigned slices_for(int64_t channels, int64_t each) {
   const int64_t slices = (channels + each - 1) / each, most = 65535;
@@ -302,7 +297,10 @@ struct Round {
   }
 };
 
-inline unsigned blocks_for(const Share& share, int64_t pixels) { return blocks_for(pixels * share.together); }
+using warpkit::blocks_for;
+inline unsigned blocks_for(const Share& share, int64_t pixels) {
+  return blocks_for(pixels * share.together, kThreads);
+}
 
 // Sum over the lanes of a group, in every one of them.
 template <typename A>

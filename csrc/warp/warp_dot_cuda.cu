@@ -130,7 +130,7 @@ void dot_as(const Tensor& rows, const std::optional<Tensor>& more_rows, const Te
                          more_rows ? static_cast<A*>(more_dots.mutable_data_ptr()) : nullptr};
   constexpr int kVector = 16 / sizeof(T);
   if (!is_channels_last(features)) {
-    dot_planar<T><<<blocks_for(count_pixels(sizes)), kThreads, 0, stream>>>(job);
+    dot_planar<T><<<blocks_for(count_pixels(sizes), kThreads), kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.features, job.in, channels) &&
              takes_vectors(job.rows, job.row_strides, channels) &&
              (!more_rows || takes_vectors(job.more_rows, job.more_strides, channels))) {

@@ -2,6 +2,7 @@
 // (a stable sort), and each pixel of the source sums the rows of the four cells round it in that order.
 // Channels side by side: a group of lanes takes a pixel of the source, finds as many rows as it has lanes
 // side by side and adds them 16 bytes a lane. Channel planes: a thread a pixel.
+#include "common/sort_cuda.h"
 #include "warp/warp_cell_cuda.h"
 
 namespace warpkit::warping {
@@ -25,25 +26,6 @@ __global__ void __launch_bounds__(kThreads) number_cells(Extent sizes, FlowView 
     keys[index] = static_cast<Key>(cell.taps ? image * cells_of_image(sizes) +
                                                    int64_t(cell.y + 1) * cells_across(sizes) + (cell.x + 1)
                                              : sizes.batch * sizes.sources * cells_of_image(sizes));
-  }
-}
-
-// starts[cell]: how many of the sorted keys are smaller.
-template <typename Key>
-__global__ void __launch_bounds__(kThreads)
-    find_starts(const Key* keys, int64_t total, int64_t cells, int64_t* starts) {
-  const int64_t stride = int64_t(gridDim.x) * kThreads;
-  for (int64_t cell = int64_t(blockIdx.x) * kThreads + threadIdx.x; cell <= cells; cell += stride) {
-    int64_t low = 0, high = total;
-    while (low < high) {
-      const int64_t middle = low + (high - low) / 2;
-      if (keys[middle] < cell) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    starts[cell] = low;
   }
 }
 
@@ -169,34 +151,18 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) gather_planar(GatherJob<
   }
 }
 
-// (values, indices) of a stable sort of [N] integers, ascending.
-std::tuple<Tensor, Tensor> sort_stably(const Tensor& keys) {
-  using torch::stable::detail::from;
-  std::array<StableIValue, 4> stack{from(keys), from(std::optional<bool>(true)), from(int64_t(-1)),
-                                    from(false)};
-  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
-  return {torch::stable::detail::to<Tensor>(stack[0]), torch::stable::detail::to<Tensor>(stack[1])};
-}
-
-// (order, starts): pixels sorted by cell, and where each cell's begin.
+// Pixels sorted by cell.
 template <typename A, typename Key>
-std::tuple<Tensor, Tensor> sort_cells(const Sizes& sizes, const FlowView& flow, const Tensor& like,
-                                      cudaStream_t stream) {
+Sorted sort_cells(const Sizes& sizes, const FlowView& flow, const Tensor& like, cudaStream_t stream) {
   constexpr ScalarType kKey = sizeof(Key) == 4 ? ScalarType::Int : ScalarType::Long;
-  const int64_t total = count_pixels(sizes), cells = sizes.batch * sizes.sources * cells_of_image(sizes);
+  const int64_t total = count_pixels(sizes);
   Tensor keys = make_tensor(like, {total}, kKey);
-  Tensor starts = make_tensor(like, {cells + 1}, ScalarType::Long);
   if (total > 0) {
-    number_cells<A, Key>
-        <<<blocks_for(total), kThreads, 0, stream>>>(sizes, flow, static_cast<Key*>(keys.mutable_data_ptr()));
+    number_cells<A, Key><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(
+        sizes, flow, static_cast<Key*>(keys.mutable_data_ptr()));
     check_launch();
   }
-  const auto [sorted, order] = sort_stably(keys);
-  find_starts<Key><<<blocks_for(cells + 1), kThreads, 0, stream>>>(
-      static_cast<const Key*>(sorted.const_data_ptr()), total, cells,
-      static_cast<int64_t*>(starts.mutable_data_ptr()));
-  check_launch();
-  return {order, starts};
+  return sort_keys(keys, sizes.batch * sizes.sources * cells_of_image(sizes), stream);
 }
 
 template <typename T>
@@ -209,7 +175,6 @@ void gather_as(const std::vector<RowTerm>& terms, const Tensor& features, const 
   const int64_t images = sizes.batch * sizes.sources, channels = sizes.channels;
   const int64_t pixels = images * sizes.in_height * sizes.in_width;
   if (pixels == 0 || channels == 0) return;
-  // Half as wide keys sort twice as fast.
   const bool narrow_keys = images * cells_of_image(sizes) < (int64_t(1) << 31);
   const auto [order, starts] = narrow_keys ? sort_cells<A, int32_t>(sizes, flow, grid, stream)
                                            : sort_cells<A, int64_t>(sizes, flow, grid, stream);
@@ -222,14 +187,15 @@ void gather_as(const std::vector<RowTerm>& terms, const Tensor& features, const 
                             image_strides(out)};
   constexpr int kVector = 16 / sizeof(T);
   if (!is_channels_last(out)) {
-    const dim3 shape(blocks_for(pixels), slices_for(channels, kPlanes));
+    const dim3 shape(blocks_for(pixels, kThreads), slices_for(channels, kPlanes));
     gather_planar<T><<<shape, kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.rows, channels) && takes_vectors(job.out, job.out_strides, channels)) {
     const int lanes = lanes_for(channels / kVector);
-    gather_channels_last<T, kVector><<<blocks_for(pixels * lanes), kThreads, 0, stream>>>(job, lanes);
+    gather_channels_last<T, kVector>
+        <<<blocks_for(pixels * lanes, kThreads), kThreads, 0, stream>>>(job, lanes);
   } else {
     const int lanes = lanes_for(channels);
-    gather_channels_last<T, 1><<<blocks_for(pixels * lanes), kThreads, 0, stream>>>(job, lanes);
+    gather_channels_last<T, 1><<<blocks_for(pixels * lanes, kThreads), kThreads, 0, stream>>>(job, lanes);
   }
   check_launch();
 }

@@ -134,7 +134,7 @@ void reduce_as(const Tensor& features, const Tensor& grid, const std::optional<T
                             image_strides(out)};
   constexpr int kVector = 16 / sizeof(T);
   if (!is_channels_last(features)) {
-    const dim3 shape(blocks_for(total), slices_for(channels, kPlanes));
+    const dim3 shape(blocks_for(total, kThreads), slices_for(channels, kPlanes));
     reduce_planar<T><<<shape, kThreads, 0, stream>>>(job);
   } else if (takes_vectors(job.features, job.in, channels) &&
              takes_vectors(job.out, job.out_strides, channels)) {
