@@ -8,10 +8,9 @@
 #include <tuple>
 #include <vector>
 
-#include "common/half.h"  // first: antialias_math.h calls its widen
-
 #include "antialias/antialias_math.h"
 #include "antialias/antialias_tensors.h"
+#include "common/dtypes.h"
 #include "common/huge_pages.h"
 #include "common/parallel.h"
 
@@ -20,23 +19,6 @@ namespace warpkit::antialiasing {
 namespace {
 
 constexpr int64_t kRows = 8;  // of a strip
-
-// Calls run(T()) for the type of image.
-template <typename Run>
-void with_type(const Tensor& image, const Run& run) {
-  switch (image.scalar_type()) {
-    case ScalarType::Float:
-      return run(float());
-    case ScalarType::Double:
-      return run(double());
-    case ScalarType::Half:
-      return run(Half());
-    case ScalarType::BFloat16:
-      return run(BFloat16());
-    default:
-      STD_TORCH_CHECK(false, "image: expected float32, float64, bfloat16 or float16");
-  }
-}
 
 // Calls run(image, first row, last row) for strips of rows.
 template <typename Run>
@@ -213,7 +195,7 @@ Tensor antialias(const Tensor& image, const Tensor& face_index, const Tensor& de
                  const Tensor& faces, const Tensor& neighbours) {
   const SceneTensors tensors(image, face_index, depth, vertices, faces, neighbours);
   Tensor out = make_image(image);
-  with_type(image, [&]<typename T>(T) {
+  with_type("image", image, [&]<typename T>(T) {
     using A = Accumulator<T>;
     if (image.numel() == 0) return;
     const Tensor shifts = make_shifts<A>(tensors);
@@ -278,7 +260,7 @@ std::tuple<Tensor, Tensor> antialias_backward(const Tensor& gradient, const Tens
   Tensor vertices_gradient =
       vertices_wanted ? make_tensor(vertices, {vertices.size(0), vertices.size(1), vertices.size(2)})
                       : make_tensor(vertices, {0});
-  with_type(image, [&]<typename T>(T) {
+  with_type("image", image, [&]<typename T>(T) {
     using A = Accumulator<T>;
     const Tensor shifts = make_shifts<A>(tensors);
     const Shifts<A> view = view_shifts<A>(shifts);

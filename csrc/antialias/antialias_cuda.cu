@@ -5,39 +5,17 @@
 
 #include <tuple>
 
-#include "antialias/antialias_tensors.h"
-#include "warp/warp_cuda.h"
-
-namespace warpkit::antialiasing {
-using warping::narrow;
-using warping::widen;  // antialias_math.h calls it
-}  // namespace warpkit::antialiasing
-
 #include "antialias/antialias_math.h"
+#include "antialias/antialias_tensors.h"
+#include "common/dtypes.h"
+#include "warp/warp_cuda.h"
 
 namespace warpkit::antialiasing {
 
 namespace {
 
-using warping::Accumulator;
 using warping::kThreads;
-
-// Calls run(T()) for the type of image.
-template <typename Run>
-void with_type(const Tensor& image, const Run& run) {
-  switch (image.scalar_type()) {
-    case ScalarType::Float:
-      return run(float());
-    case ScalarType::Double:
-      return run(double());
-    case ScalarType::Half:
-      return run(__half());
-    case ScalarType::BFloat16:
-      return run(__nv_bfloat16());
-    default:
-      STD_TORCH_CHECK(false, "image: expected float32, float64, bfloat16 or float16");
-  }
-}
+using warping::narrow;
 
 // Calls run(G()) for the type of vertices.
 template <typename Run>
@@ -154,7 +132,7 @@ Tensor antialias(const Tensor& image, const Tensor& face_index, const Tensor& de
   const SceneTensors tensors(image, face_index, depth, vertices, faces, neighbours);
   Tensor out = make_image(image);
   const cudaStream_t stream = current_stream(image);
-  with_type(image, [&](auto type) {
+  with_type("image", image, [&](auto type) {
     using T = decltype(type);
     mix_image<T, false>(image, out, make_shifts<Accumulator<T>>(tensors, stream), stream);
   });
@@ -283,7 +261,7 @@ std::tuple<Tensor, Tensor> antialias_backward(const Tensor& gradient, const Tens
   Tensor vertices_gradient =
       vertices_wanted ? make_tensor(vertices, {vertices.size(0), vertices.size(1), vertices.size(2)})
                       : make_tensor(vertices, {0});
-  with_type(image, [&](auto type) {
+  with_type("image", image, [&](auto type) {
     using T = decltype(type);
     const Tensor shifts = make_shifts<Accumulator<T>>(tensors, stream);
     if (image_wanted) mix_image<T, true>(gradient, image_gradient, shifts, stream);

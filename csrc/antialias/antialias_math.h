@@ -3,6 +3,7 @@
 #pragma once
 
 #include "antialias/antialias.h"
+#include "common/half.h"
 #include "common/host_device.h"
 
 namespace warpkit::antialiasing {
@@ -259,7 +260,7 @@ struct Colours {
   int64_t channels;
 };
 
-// How the loss changes with the shift of a pair that has a silhouette. The including file has `widen`.
+// How the loss changes with the shift of a pair that has a silhouette.
 template <typename T, typename A>
 WARPKIT_HD A slope_of_pair(const Shifts<A>& shifts, const Colours<T>& colours, int64_t image, int64_t row,
                            int64_t column, int direction) {

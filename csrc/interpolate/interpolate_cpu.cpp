@@ -76,7 +76,7 @@ Tensor interpolate(const Tensor& attributes, const Tensor& faces, const Tensor& 
                    const Tensor& barycentric) {
   const InterpolateTensors tensors(attributes, faces, face_index, barycentric);
   const Tensor out = tensors.make_out();
-  with_attribute_type(attributes, [&](auto kind) {
+  with_type("attributes", attributes, [&](auto kind) {
     using T = decltype(kind);
     advise_huge_pages(out.const_data_ptr(), out.numel() * sizeof(T));
     const InterpolateJob<T> job = tensors.job<T>(static_cast<T*>(out.mutable_data_ptr()));
@@ -96,7 +96,7 @@ std::tuple<Tensor, Tensor> interpolate_backward(const Tensor& gradient, const Te
                                                 bool barycentric_wanted, bool) {
   InterpolateBackwardTensors tensors(gradient, attributes, faces, face_index, barycentric, attributes_wanted,
                                      barycentric_wanted);
-  with_attribute_type(attributes, [&](auto kind) {
+  with_type("attributes", attributes, [&](auto kind) {
     using T = decltype(kind);
     if (attributes_wanted) {
       sum_to_vertices<T, 16, 8, 4, 3, 2, 1>(tensors.sums(), tensors.sums_op<T>(),

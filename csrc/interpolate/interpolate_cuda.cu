@@ -61,7 +61,7 @@ Tensor interpolate(const Tensor& attributes, const Tensor& faces, const Tensor& 
   const cudaStream_t stream = current_stream(attributes);
   const Tensor out = tensors.make_out();
   if (out.numel() == 0) return out;
-  with_attribute_type(attributes, [&](auto kind) {
+  with_type("attributes", attributes, [&](auto kind) {
     using T = decltype(kind);
     interpolate_pixels<T><<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(
         tensors.job<T>(static_cast<T*>(out.mutable_data_ptr())));
@@ -78,7 +78,7 @@ std::tuple<Tensor, Tensor> interpolate_backward(const Tensor& gradient, const Te
   InterpolateBackwardTensors tensors(gradient, attributes, faces, face_index, barycentric, attributes_wanted,
                                      barycentric_wanted);
   const cudaStream_t stream = current_stream(attributes);
-  with_attribute_type(attributes, [&](auto kind) {
+  with_type("attributes", attributes, [&](auto kind) {
     using T = decltype(kind);
     if (attributes_wanted) {
       sum_to_vertices<T, 16, 8, 4, 3, 2, 1>(tensors.sums(), tensors.sums_op<T>(), tensors.attributes_gradient,

@@ -4,26 +4,11 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include "common/dtypes.h"
 #include "common/tensors.h"
 #include "interpolate/interpolate.h"
 
 namespace warpkit {
-
-// Calls run(T()) for the dtype of attributes.
-template <typename Run>
-auto with_attribute_type(const torch::stable::Tensor& attributes, const Run& run) {
-  using torch::headeronly::ScalarType;
-  switch (attributes.scalar_type()) {
-    case ScalarType::Double:
-      return run(double());
-    case ScalarType::Half:
-      return run(Half());
-    case ScalarType::BFloat16:
-      return run(BFloat16());
-    default:
-      return run(float());
-  }
-}
 
 // The arguments of interpolate, contiguous.
 struct InterpolateTensors {

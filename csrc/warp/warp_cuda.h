@@ -2,13 +2,11 @@
 // Include from .cu files only.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstring>
 #include <type_traits>
 
 #include "common/cuda.h"
+#include "common/dtypes.h"
 #include "warp/warp.h"
 #include "warp/warp_math.h"
 
@@ -24,25 +22,14 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 template <typename T>
 constexpr int kBlocks = sizeof(T) == 8 ? 2 : 4;
 
-template <typename T>
-using Accumulator = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <typename A, typename G>
 using Wider = std::conditional_t<std::is_same_v<A, double> || std::is_same_v<G, double>, double, float>;
 
-__device__ __forceinline__ float widen(float value) { return value; }
-__device__ __forceinline__ double widen(double value) { return value; }
-__device__ __forceinline__ float widen(__half value) { return __half2float(value); }
-__device__ __forceinline__ float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
-
 template <typename T>
 __device__ __forceinline__ T narrow(Accumulator<T> value) {
-  if constexpr (std::is_same_v<T, __half>) {
-    return __float2half_rn(value);
-  } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    return __float2bfloat16_rn(value);
-  } else {
-    return value;
-  }
+  T out;
+  warpkit::narrow(value, &out);
+  return out;
 }
 
 // kCount numbers side by side, moved by one instruction.
@@ -76,25 +63,6 @@ bool takes_vectors(const T* data, const Strides& strides, int64_t channels) {
   return strides.channel == 1 && channels % kVector == 0 && reinterpret_cast<uintptr_t>(data) % 16 == 0 &&
          strides.image % kVector == 0 && strides.source % kVector == 0 && strides.row % kVector == 0 &&
          strides.column % kVector == 0;
-}
-
-// Calls run(T()) for the type of features and returns what it returns.
-template <typename Run>
-auto with_type(const torch::stable::Tensor& features, const Run& run) {
-  using torch::headeronly::ScalarType;
-  switch (features.scalar_type()) {
-    case ScalarType::Float:
-      return run(float());
-    case ScalarType::Double:
-      return run(double());
-    case ScalarType::Half:
-      return run(__half());
-    case ScalarType::BFloat16:
-      return run(__nv_bfloat16());
-    default:
-      STD_TORCH_CHECK(false, "features: expected float32, float64, bfloat16 or float16");
-  }
-  return run(float());  // not reached
 }
 
 // Slices of channel planes, so many each.

@@ -7,29 +7,13 @@
 #include <type_traits>
 #include <vector>
 
+#include "common/dtypes.h"
 #include "common/huge_pages.h"
 #include "common/parallel.h"
 #include "warp/warp_simd.h"
 #include "warp/warp_tensors.h"
 
 namespace warpkit::warping {
-
-// Calls run(T()) for the type of features.
-template <typename Run>
-void with_type(const Tensor& features, const Run& run) {
-  switch (features.scalar_type()) {
-    case ScalarType::Float:
-      return run(float());
-    case ScalarType::Double:
-      return run(double());
-    case ScalarType::Half:
-      return run(Half());
-    case ScalarType::BFloat16:
-      return run(BFloat16());
-    default:
-      STD_TORCH_CHECK(false, "features: expected float32, float64, bfloat16 or float16");
-  }
-}
 
 // Calls run(begin, end) for rows 0..rows - 1, in strips: neighbours, which read the same rows of the sources,
 // stay on one core as far as all have work. `work` is the numbers touched a row.
