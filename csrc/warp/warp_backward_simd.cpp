@@ -1,7 +1,6 @@
 // The CPU's inner loops of the gradients. Compiled once a SIMD level; no standard library here (common/simd.h
 // says why).
-#include "warp/warp_block.h"
-#include "warp/warp_simd.h"
+#include "warp/warp_sample.h"
 
 namespace warpkit::warping {
 namespace WARPKIT_SIMD {
@@ -293,14 +292,9 @@ void dot_block(const GridGradientJob<T>& job, const T* features, const TermBlock
   using A = Accumulator<T>;
   const Strides &in = job.in, &from = job.terms.term[0].strides;
   const bool single = job.terms.count == 1;
-  int64_t at[4][kBlock];
-  for (int j = 0; j < kBlock; ++j) {
-    const int64_t right = block.step_x[j] * in.column, below = block.step_y[j] * in.row;
-    at[0][j] = block.y[j] * in.row + block.x[j] * in.column;
-    at[1][j] = at[0][j] + right;
-    at[2][j] = at[0][j] + below;
-    at[3][j] = at[2][j] + right;
-  }
+  Places places;
+  find_places(block, in, places);
+  const auto& at = places.at;
   if (in.channel == 1 && job.sizes.channels > 1) {
     for (int j = 0; j < count; ++j) {
       if (!block.any[j]) continue;

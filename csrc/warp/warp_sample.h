@@ -1,6 +1,5 @@
-// What a pixel reads of its sources, channels side by side: taps, their blend, and sums of blends. Included
-// by
-// *_simd.cpp files alone, once a SIMD level.
+// What a pixel reads of its sources: taps, their blend, and sums of blends. Included by *_simd.cpp files
+// alone, once a SIMD level.
 #pragma once
 
 #include "common/lanes.h"
@@ -150,8 +149,8 @@ struct Places {
   int64_t at[4][kBlock];
 };
 
-template <typename A>
-void find_places(const Block<A>& block, const Strides& in, Places& places) {
+template <typename Block>
+void find_places(const Block& block, const Strides& in, Places& places) {
   for (int j = 0; j < kBlock; ++j) {
     const int64_t right = block.step_x[j] * in.column, below = block.step_y[j] * in.row;
     places.at[0][j] = block.y[j] * in.row + block.x[j] * in.column;

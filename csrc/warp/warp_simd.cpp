@@ -1,8 +1,7 @@
 // The CPU's inner loops. Compiled once a SIMD level; no standard library here (common/simd.h says why).
 #include "warp/warp_simd.h"
 
-#include "common/stream.h"
-#include "warp/warp_block.h"
+#include "warp/warp_sample.h"
 
 namespace warpkit::warping {
 namespace WARPKIT_SIMD {
@@ -45,17 +44,6 @@ bool streams(const ForwardJob<T>& job) {
   return false;
 }
 
-// Asks for the lower right tap of pixel j: the others have mostly been read for its neighbours.
-template <typename T>
-inline __attribute__((always_inline)) void prefetch_pixel(const T* features, const Strides& in,
-                                                          const Block<Accumulator<T>>& block, int j,
-                                                          int64_t channels) {
-  const T* tap =
-      features + (block.y[j] + block.step_y[j]) * in.row + (block.x[j] + block.step_x[j]) * in.column;
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t k = 0; k < channels; k += kLine) __builtin_prefetch(tap + k);
-}
-
 template <int kChannels, typename T>
 void warp_row_channels_last(const ForwardJob<T>& job, const Row& row) {
   const Sizes& sizes = job.sizes;
@@ -69,7 +57,8 @@ void warp_row_channels_last(const ForwardJob<T>& job, const Row& row) {
     const int count = least(kBlock, sizes.width - begin);
     find_block(sizes, job.flow, row, begin, count, block);
     for (int j = 0; j < count; ++j, out += channels) {
-      if (kChannels == 0 && j + kAhead < count) prefetch_pixel(features, job.in, block, j + kAhead, channels);
+      if (kChannels == 0 && j + kAhead < count)
+        prefetch_sample(features, job.in, block, j + kAhead, channels);
       if (!block.any[j]) {
         for (int64_t k = 0; k < channels; ++k) narrow(Accumulator<T>(0), &out[k]);
         continue;
@@ -98,26 +87,15 @@ void warp_row_planar(const ForwardJob<T>& job, const Row& row) {
   const T* features = job.features + row.image * job.in.image + row.source * job.in.source;
   T* out_row = job.out + offset_of(job.out_strides, row);
   Block<A> block;
-  int64_t at[4][kBlock];
+  Places places;
   for (int64_t begin = 0; begin < sizes.width; begin += kBlock) {
     const int count = least(kBlock, sizes.width - begin);
     find_block(sizes, job.flow, row, begin, count, block);
-    for (int j = 0; j < kBlock; ++j) {
-      const int64_t right = block.step_x[j] * job.in.column, below = block.step_y[j] * job.in.row;
-      at[0][j] = block.y[j] * job.in.row + block.x[j] * job.in.column;
-      at[1][j] = at[0][j] + right;
-      at[2][j] = at[0][j] + below;
-      at[3][j] = at[2][j] + right;
-    }
+    find_places(block, job.in, places);
     for (int64_t k = 0; k < sizes.channels; ++k) {
       const T* plane = features + k * job.in.channel;
       T* __restrict out = out_row + k * job.out_strides.channel + begin;
-      for (int j = 0; j < count; ++j) {
-        const A value =
-            (block.weight[0][j] * widen(plane[at[0][j]]) + block.weight[1][j] * widen(plane[at[1][j]])) +
-            (block.weight[2][j] * widen(plane[at[2][j]]) + block.weight[3][j] * widen(plane[at[3][j]]));
-        narrow(block.any[j] ? value : A(0), &out[j]);
-      }
+      for (int j = 0; j < count; ++j) narrow(blend_place(plane, places, block, j), &out[j]);
     }
   }
 }
