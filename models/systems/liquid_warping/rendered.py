@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from warpkit.models.systems.liquid_warping.inputs import Geometric
@@ -19,6 +20,11 @@ class Sources:
     """[B, S, 3, H, W] the reconstructed sources (Eq. 1), where that was asked for and the layers can."""
     alphas: Tensor | None
     """[B, S, 1, H, W]."""
+
+    def to(self, device: torch.device) -> "Sources":
+        """The same on another device."""
+        kept = (None if part is None else part.to(device) for part in (self.images, self.alphas))
+        return Sources(tuple(level.to(device) for level in self.features), self.background.to(device), *kept)
 
 
 @dataclass(frozen=True)
