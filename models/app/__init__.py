@@ -4,3 +4,5 @@ REFUSED = 2
 """Exit status: something given cannot be used."""
 INTERRUPTED = 130
 """Exit status: stopped by Ctrl-C."""
+SOME_SKIPPED = 3
+"""Exit status: done, but for some inputs that could not be used."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.prepare import prepare
 
 app = typer.Typer(
     add_completion=False,
@@ -157,3 +158,6 @@ def doctor(debug: Debug = False) -> None:
         from warpkit.models.app.doctor import report
 
         print(*report(), sep="\n")
+
+
+app.command()(prepare)

@@ -128,6 +128,7 @@ class Anny(nn.Module):
 
     def __init__(self, path: Path = EXPORT):
         super().__init__()
+        self.path = path
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         bones = [str(bone) for bone in arrays.pop("bones")]

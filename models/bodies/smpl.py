@@ -63,6 +63,7 @@ class Smpl(nn.Module):
         smplx = _smplx()
         arrays = _read(path)
         self.name = name
+        self.path = path
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints a warning about files with ten betas
                 file = smplx.SMPL(

@@ -1,0 +1,363 @@
+"""From a folder of videos to a cache of clips: people found, bodies fitted, cut out, and the background behind them.
+
+What was made stays, and is found again by the hash of what it was made from: the video's bytes, the body model, the
+networks and the settings. A run that was stopped goes on where it stopped; what changed is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from warpkit.models.bodies import Body, BodyModel
+from warpkit.models.bodies.rotations import axis_angle_to_matrix
+from warpkit.models.data.clips.backdrop import Backdrop
+from warpkit.models.data.clips.footage import Footage, OpenFootage
+from warpkit.models.data.clips.layouts import Video, read_layout
+from warpkit.models.data.clips.recovered import Recovered, recover_video
+from warpkit.models.data.clips.store import (
+    Entry,
+    Index,
+    StoredClip,
+    clip_path,
+    locked,
+    new_clip,
+    recovered_path,
+)
+from warpkit.models.errors import InputError
+from warpkit.models.geometric.framing import Framing, frame_round
+from warpkit.models.geometric.matte import refine_alpha
+from warpkit.models.progress import SILENT, Progress
+from warpkit.models.recovery import networks
+
+RECIPE = 1
+"""Raised whenever the same input would be recovered or cut otherwise than before: all caches are then made again."""
+LEAST_FRAMES = 2
+"""A clip needs a source and a target."""
+WHOLE = 0.9
+"""Of the frames that a video says it has; where fewer come, that is told."""
+PASSES = 2
+"""Times that a video is read: to recover, and to cut."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How clips are made.
+
+    Attributes:
+        size: pixels of the square pictures; a multiple of 8.
+        margin: of the person's longer side, left free on each side.
+        every: only each so many-th frame is used.
+        folder_fps: frames a second of folders of frames.
+        matte: whether masks are refined to the pictures' edges; otherwise they are the network's, soft and coarse.
+        person: which person of a video, counted from 1, the largest first; None: the largest.
+    """
+
+    size: int = 512
+    margin: float = 0.1
+    every: int = 1
+    folder_fps: float = 30.0
+    matte: bool = True
+    person: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size < 64 or self.size % 8:
+            raise InputError(f"the size must be a multiple of 8 from 64 on, not {self.size}")
+        if not 0 <= self.margin <= 2:
+            raise InputError(f"the margin must lie in [0, 2], not {self.margin}")
+        if self.every < 1:
+            raise InputError(f"of the frames each 1st, 2nd, 3rd … can be used, not each {self.every}th")
+        if not 1 <= self.folder_fps <= 1000:
+            raise InputError(f"frames a second must lie in [1, 1000], not {self.folder_fps}")
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes:
+        made: names of the clips made now.
+        kept: of those that were there.
+        skipped: name and reason of the videos that cannot be used.
+        faults: name and error of those that warpkit failed on.
+        doubles: pairs of names of one video.
+        frames: of all clips.
+    """
+
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    doubles: list[tuple[str, str]] = field(default_factory=list)
+    frames: int = 0
+
+
+def body_digest(model: BodyModel) -> str:
+    """SHA-256 of a body model: its name and the file it was read from, or, where it has none, all its numbers."""
+    total = hashlib.sha256(model.name.encode())
+    path = getattr(model, "path", None)
+    if path is not None:
+        total.update(Path(path).read_bytes())
+        return total.hexdigest()
+    for name, value in sorted(model.named_buffers()):  # type: ignore[attr-defined]
+        total.update(f"\0{name}{value.dtype}{tuple(value.shape)}".encode())
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _networks_digest() -> str:
+    files = sorted((Path(networks.__file__).parent / "data").glob("*.tflite"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def _key(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class _Counter:
+    """Steps of one video on a bar that all videos share: it ends where it was said to, however many frames came."""
+
+    def __init__(self, progress: Progress, expected: int) -> None:
+        self.progress, self.expected, self.done = progress, expected, 0
+
+    def to(self, step: int) -> None:
+        step = min(step, self.expected)
+        if step > self.done:
+            self.progress.advance(step - self.done)
+            self.done = step
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes one clip after the other."""
+
+    cache: Path
+    model: BodyModel
+    settings: Settings
+    body: str
+    tell: Callable[[str], None]
+
+    def keys(self, video: Video) -> tuple[str, str]:
+        """Of the recovered bodies, and of the clip."""
+        settings = self.settings
+        recovered = {
+            "recipe": RECIPE,
+            "content": Footage(video.path).digest(),
+            "every": settings.every,
+            "fps": settings.folder_fps if video.path.is_dir() else None,
+            "person": settings.person,
+            "body": self.body,
+            "networks": _networks_digest(),
+        }
+        key = _key(recovered)
+        return key, _key({"of": key, "size": settings.size, "margin": settings.margin, "matte": settings.matte})
+
+    def stored(self, key: str) -> StoredClip | None:
+        """The clip of a key, if it is there and whole."""
+        with suppress(InputError):
+            clip = StoredClip(clip_path(self.cache, key))
+            clip.close()
+            if clip.about.get("key") == key:
+                return clip
+        return None
+
+    def make(self, footage: OpenFootage, keys: tuple[str, str], counter: _Counter) -> int:
+        """Makes the clip of a video and tells how many frames it has."""
+        path = recovered_path(self.cache, keys[0])
+        half = counter.expected // PASSES
+        found = Recovered.read(path)
+        if found is None:
+            found = recover_video(
+                footage,
+                self.model,
+                footage.fps,
+                person=self.settings.person,
+                progress=lambda n: counter.to(min(n, half)),
+            )
+            found.write(path)
+        if footage.expected is not None and len(found) < WHOLE * footage.expected:
+            self.tell(
+                f"note: {footage.footage.path} ends after {len(found)} of {footage.expected} frames; these are used"
+            )
+        counter.to(half)
+        return self._cut(footage, found, keys[1], lambda n: counter.to(half + n))
+
+    def _cut(self, footage: OpenFootage, found: Recovered, key: str, progress: Callable[[int], None]) -> int:
+        kept = np.flatnonzero(found.found)
+        if len(kept) < LEAST_FRAMES:
+            raise InputError(f"the person is in only {len(kept)} frames; a clip needs {LEAST_FRAMES}")
+        settings, size = self.settings, self.settings.size
+        framing = clip_framing(found, settings)
+        inside = framing.inside((int(found.size[0]), int(found.size[1])))
+        body = framing.body(found.body()[torch.from_numpy(kept)])
+        backdrop = Backdrop(len(kept))
+        with new_clip(clip_path(self.cache, key)) as writer:
+            number = 0
+            for number, frame in enumerate(footage, 1):
+                if number > len(found):
+                    break
+                if found.found[number - 1]:
+                    picture = framing.cut(torch.from_numpy(frame).permute(2, 0, 1).float() / 127.5 - 1, "border")
+                    alpha = found.mask(number - 1, framing.left, framing.top, framing.zoom, size) * inside
+                    if settings.matte:
+                        alpha = refine_alpha(picture, alpha) * inside
+                    image = ((picture + 1) * 127.5 + 0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+                    backdrop.add(writer.count, image, alpha.numpy())
+                    writer.add(image, (alpha * 255 + 0.5).byte().numpy())
+                progress(number)
+            if number != len(found):
+                raise InputError(f"it held {len(found)} frames when it was read first, and {number} then")
+            plate = backdrop.plate()
+            about = {
+                "key": key,
+                "fps": float(found.fps),
+                "size": size,
+                "video_size": found.size.tolist(),
+                "window": [framing.left, framing.top, framing.side],
+                "landmark_error": float(found.landmark_error),
+                "plate": plate is not None,
+            }
+            writer.finish(about, _arrays(body, self.model, kept, size), plate)
+        return len(kept)
+
+
+def clip_framing(found: Recovered, settings: Settings) -> Framing:
+    """The square round the person, one for the whole clip, so that the background stands still in it.
+
+    It holds the masks of all frames: clothes and hair count, a limb fitted astray does not. It is a square, so that the
+    aspect is kept (section 4.2); where it reaches beyond the picture it is padded with the picture's border.
+    """
+    boxes = found.boxes[found.found]
+    height, width = (float(n) for n in found.size)
+    x0, y0 = boxes[:, :2].min(0).clip(0, [width, height]).tolist()
+    x1, y1 = boxes[:, 2:].max(0).clip(0, [width, height]).tolist()
+    if max(x1 - x0, y1 - y0) < 1:
+        raise InputError("the person was found outside the picture")
+    return frame_round((x0, y0, x1, y1), settings.margin, settings.size)
+
+
+@torch.no_grad()
+def _arrays(body: Body, model: BodyModel, kept: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """What is stored of the bodies; keypoints a few frames at a time, which bounds the memory."""
+    points = [
+        body.camera[part].project(model.keypoints(body.pose[part], body.shape[part]), (size, size))[..., :2]
+        for part in (slice(first, first + 64) for first in range(0, len(kept), 64))
+    ]
+    front = axis_angle_to_matrix(body.pose[:, 0])[..., 2]
+    return {
+        "pose": body.pose.numpy(),
+        "shape": body.shape[0].numpy(),
+        "scale": body.camera.scale.numpy(),
+        "offset": body.camera.offset.numpy(),
+        "keypoints": torch.cat(points).numpy(),
+        "yaw": torch.atan2(front[:, 0], front[:, 2]).numpy(),
+        "frame": kept,
+    }
+
+
+def prepare_clips(
+    folder: Path,
+    cache: Path,
+    model: BodyModel,
+    settings: Settings = Settings(),
+    *,
+    layout: str = "auto",
+    progress: Progress = SILENT,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Makes clips of all videos of a folder that are not there yet.
+
+    Args:
+        folder: the videos, see `read_layout`.
+        cache: where clips go: a new or empty folder, or one of a run before. One run works on it at a time.
+        model: whose bodies are fitted.
+        settings: how clips are made.
+        layout: see `read_layout`.
+        progress: told of frames.
+        tell: told of each video that is skipped, as soon as that is known.
+
+    Returns:
+        What was made, kept and skipped. A video that cannot be used is skipped, and no other suffers for it.
+
+    Raises:
+        InputError: folder, layout or cache cannot be used, or another run is at work on the cache.
+    """
+    videos = read_layout(folder, layout)
+    report = Report()
+    with locked(cache):
+        maker = _Maker(cache, model, settings, body_digest(model), tell)
+        about = {**asdict(settings), "body": model.name, "body_digest": maker.body, "recipe": RECIPE}
+        clips: list[Entry] = []
+
+        def write(complete: bool = False) -> None:
+            skipped = tuple(report.skipped + report.faults)
+            Index(about, tuple(clips), skipped, complete).write(cache)
+
+        write()
+        opened = _open_all(videos, settings, progress)
+        total = sum(PASSES * (one.expected or 0) for one in opened.values() if isinstance(one, OpenFootage))
+        progress.stage(f"Preparing {len(videos)} videos", total)
+        names: dict[str, str] = {}
+        for video in videos:
+            footage = opened[video.name]
+            counter = _Counter(progress, PASSES * (footage.expected or 0) if isinstance(footage, OpenFootage) else 0)
+            try:
+                if isinstance(footage, InputError):
+                    raise footage
+                keys = maker.keys(video)
+                if keys[1] in names:
+                    report.doubles.append((video.name, names[keys[1]]))
+                    tell(f"{video.name} is the same video as {names[keys[1]]}; it is used once")
+                    continue
+                stored = maker.stored(keys[1])
+                frames = len(stored) if stored else maker.make(footage, keys, counter)
+                (report.kept if stored else report.made).append(video.name)
+                names[keys[1]] = video.name
+                clips.append(Entry.of(video, keys, frames))
+                report.frames += frames
+                if not stored:
+                    write()
+            except InputError as error:
+                report.skipped.append((video.name, str(error)))
+                tell(f"skipped {video.name}: {error}")
+            except (MemoryError, KeyboardInterrupt):
+                raise
+            except Exception as error:  # one odd video must not cost the others of a long run
+                report.faults.append((video.name, f"{type(error).__name__}: {error}"))
+                tell(f"skipped {video.name}; warpkit failed on it: {type(error).__name__}: {error}")
+            finally:
+                counter.to(counter.expected)
+        write(complete=True)
+    return report
+
+
+def _open_all(videos: list[Video], settings: Settings, progress: Progress) -> dict[str, OpenFootage | InputError]:
+    """Looks into every video: how long each is, and which cannot be opened."""
+    opened: dict[str, OpenFootage | InputError] = {}
+    progress.stage("Looking at the videos", len(videos))
+    for video in videos:
+        try:
+            opened[video.name] = Footage(video.path, settings.every, settings.folder_fps).open()
+        except InputError as error:
+            opened[video.name] = error
+        progress.advance()
+    return opened
+
+
+def unused(cache: Path) -> list[Path]:
+    """Files of clips and bodies in a cache that its index does not lead to: of other settings, or of other videos."""
+    index = Index.read(cache)
+    named = {clip_path(cache, entry.key) for entry in index.clips}
+    named |= {recovered_path(cache, entry.recovered) for entry in index.clips}
+    there = [*(cache / "clips").glob("*.zip"), *(cache / "recovered").glob("*.npz")]
+    return sorted(path for path in there if path not in named)

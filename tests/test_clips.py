@@ -1,0 +1,417 @@
+"""Preparing clips: what is kept, made again or skipped, and what a killed run leaves; then with real recovery."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("av", reason="needs the extra [person]")
+pytest.importorskip("ai_edge_litert", reason="needs the extra [person]")
+from clip_videos import FakeRecovery, coloured, rendered, write_video
+from typer.testing import CliRunner, Result
+
+import warpkit
+from warpkit import rasterize
+from warpkit.models.app.commands import app
+from warpkit.models.bodies import Body, BodyModel, Camera, load_body
+from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
+from warpkit.models.data.clips.store import Index, StoredClip, clip_path
+from warpkit.models.errors import InputError
+
+SMALL = Settings(size=64, matte=False)
+
+
+@pytest.fixture(scope="module")
+def model() -> BodyModel:
+    return load_body("anny")
+
+
+@pytest.fixture
+def recovery(monkeypatch: pytest.MonkeyPatch) -> FakeRecovery:
+    fake = FakeRecovery()
+    monkeypatch.setattr(prepare, "recover_video", fake)
+    monkeypatch.setattr(backdrop, "fill_background", lambda picture, hole: picture)  # half a second a clip
+    return fake
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two people, one video each."""
+    coloured(tmp_path / "videos" / "ann" / "a.mp4", 60)
+    coloured(tmp_path / "videos" / "ben" / "b.mp4", 120)
+    return tmp_path / "videos"
+
+
+def stored(cache: Path, number: int = 0) -> StoredClip:
+    return StoredClip(clip_path(cache, Index.read(cache).clips[number].key))
+
+
+def test_second_run_makes_nothing(folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery) -> None:
+    first = prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    second = prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert (first.made, first.kept) == (["ann/a.mp4", "ben/b.mp4"], [])
+    assert (second.made, second.kept) == ([], ["ann/a.mp4", "ben/b.mp4"])
+    assert recovery.calls == 2
+    assert second.frames == first.frames == 12
+
+
+def test_changed_video_is_made_again_and_the_old_clip_is_not_used(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    cache = tmp_path / "cache"
+    prepare_clips(folder, cache, model, SMALL)
+    before, (old, other) = os.stat(folder / "ann" / "a.mp4"), Index.read(cache).clips
+    coloured(folder / "ann" / "a.mp4", 200)
+    os.utime(folder / "ann" / "a.mp4", ns=(before.st_atime_ns, before.st_mtime_ns))  # its time does not tell
+    report = prepare_clips(folder, cache, model, SMALL)
+    assert (report.made, report.kept) == (["ann/a.mp4"], ["ben/b.mp4"])
+    new, same = Index.read(cache).clips
+    assert same == other
+    assert new.key != old.key
+    image, _ = stored(cache).picture(0, 64)
+    assert abs(int(image.mean()) - 200) < 5
+    assert prepare.unused(cache) == sorted([clip_path(cache, old.key), cache / "recovered" / f"{old.recovered}.npz"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "recovers"),
+    [
+        (Settings(size=72, matte=False), False),
+        (Settings(size=64, matte=False, margin=0.3), False),
+        (Settings(size=64, matte=True), False),
+        (Settings(size=64, matte=False, every=2), True),
+        (Settings(size=64, matte=False, person=1), True),
+    ],
+)
+def test_changed_settings_make_clips_again_but_recover_only_if_need_be(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery, changed: Settings, recovers: bool
+) -> None:
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    report = prepare_clips(folder, tmp_path / "cache", model, changed)
+    assert len(report.made) == 2
+    assert recovery.calls == (4 if recovers else 2)
+    assert len(prepare_clips(folder, tmp_path / "cache", model, SMALL).kept) == 2  # the first are still there
+
+
+def test_renamed_video_is_not_recovered_again(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    (folder / "ann").rename(folder / "zoe")
+    assert prepare_clips(folder, tmp_path / "cache", model, SMALL).made == []
+    assert [entry.identity for entry in Index.read(tmp_path / "cache").clips] == ["ben", "zoe"]
+
+
+def test_removed_video_is_not_used_any_more(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    (folder / "ann" / "a.mp4").unlink()
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert [entry.name for entry in Index.read(tmp_path / "cache").clips] == ["ben/b.mp4"]
+
+
+def test_one_video_under_two_names_is_used_once(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    (folder / "carl.mp4").write_bytes((folder / "ben" / "b.mp4").read_bytes())
+    report = prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert report.doubles == [("carl.mp4", "ben/b.mp4")]
+    assert len(Index.read(tmp_path / "cache").clips) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x05\x06" + bytes(18), None])
+def test_damaged_clip_is_made_again(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery, damage: bytes | None
+) -> None:
+    cache = tmp_path / "cache"
+    prepare_clips(folder, cache, model, SMALL)
+    path = clip_path(cache, Index.read(cache).clips[0].key)
+    path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    assert prepare_clips(folder, cache, model, SMALL).made == ["ann/a.mp4"]
+    assert len(stored(cache)) == 6
+
+
+def test_interrupted_run_goes_on_where_it_stopped(
+    folder: Path, tmp_path: Path, model: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(call: int) -> None:
+        if call == 2:
+            raise KeyboardInterrupt
+
+    fake = FakeRecovery(before=interrupt)
+    monkeypatch.setattr(prepare, "recover_video", fake)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert not Index.read(tmp_path / "cache").complete
+    report = prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert (report.made, report.kept) == (["ben/b.mp4"], ["ann/a.mp4"])
+    assert fake.calls == 3
+    assert Index.read(tmp_path / "cache").complete
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+from clip_videos import FakeRecovery
+from warpkit.models.bodies import load_body
+from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
+from warpkit.models.data.clips.store import ClipWriter
+
+add, count = ClipWriter.add, 0
+def slow(self, image, alpha):
+    global count
+    count += 1
+    if count == 9:  # the third frame of the second video
+        print("there", flush=True)
+        time.sleep(60)
+    add(self, image, alpha)
+ClipWriter.add = slow
+prepare.recover_video = FakeRecovery()
+prepare_clips(Path({folder!r}), Path({cache!r}), load_body(), Settings(size=64, matte=False))
+"""
+
+
+def test_killed_run_leaves_nothing_half_made_and_goes_on_where_it_stopped(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    cache = tmp_path / "cache"
+    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder), cache=str(cache))
+    environment = os.environ | {"PYTHONPATH": str(Path(warpkit.__file__).parents[1])}
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "there\n"
+    with pytest.raises(InputError, match="another run is at work"):
+        prepare_clips(folder, cache, model, SMALL)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stdout.close()
+    assert list((cache / "clips").glob(".*.part*"))  # what a killed run leaves …
+    report = prepare_clips(folder, cache, model, SMALL)
+    assert (report.made, report.kept) == (["ben/b.mp4"], ["ann/a.mp4"])
+    assert recovery.calls == 0  # the second video's bodies were there already
+    assert not list(cache.rglob("*.part*"))  # … the next one clears away
+    assert len(stored(cache, 1)) == 6
+
+
+def test_broken_videos_are_skipped_and_told_and_the_others_made(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    (folder / "text.mp4").write_text("no video at all")
+    (folder / "empty.mp4").touch()
+    whole = (folder / "ann" / "a.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    told: list[str] = []
+    report = prepare_clips(folder, tmp_path / "cache", model, SMALL, tell=told.append)
+    assert sorted(name for name, _ in report.skipped) == ["cut.mp4", "empty.mp4", "text.mp4"]
+    assert len(report.made) == 2
+    assert len(told) == 3
+    assert all(line.startswith("skipped ") for line in told)
+    index = Index.read(tmp_path / "cache")
+    assert dict(index.skipped) == dict(report.skipped)
+    assert len(index.clips) == 2
+
+
+def test_fault_of_ours_costs_one_video_only(
+    folder: Path, tmp_path: Path, model: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(call: int) -> None:
+        if call == 1:
+            raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(prepare, "recover_video", FakeRecovery(before=fail))
+    report = prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert report.faults == [("ann/a.mp4", "ZeroDivisionError: oh")]
+    assert report.made == ["ben/b.mp4"]
+
+
+def test_folder_with_other_things_is_no_cache(folder: Path, tmp_path: Path, model: BodyModel) -> None:
+    with pytest.raises(InputError, match="holds other things"):
+        prepare_clips(folder, folder, model, SMALL)
+    assert sorted(path.name for path in folder.iterdir()) == ["ann", "ben"]
+
+
+def test_padding_keeps_the_aspect(tmp_path: Path, model: BodyModel, recovery: FakeRecovery) -> None:
+    """A wide video whose person is as tall as the picture: the square reaches beyond it, and a disk stays a disk."""
+    height, width = 96, 160
+    y, x = np.mgrid[:height, :width] + 0.5
+    frame = np.full((height, width, 3), 40, np.uint8)
+    frame[np.hypot(x - width / 2, y - height / 2) < 20] = 220
+    write_video(tmp_path / "videos" / "disk.mp4", [frame] * 3)
+    prepare_clips(tmp_path / "videos", tmp_path / "cache", model, Settings(size=128, margin=0.5, matte=False))
+    clip = stored(tmp_path / "cache")
+    left, top, side = clip.about["window"]
+    assert top < 0
+    assert side > height
+    image, alpha = clip.picture(0, 128)
+    rows, columns = np.nonzero(image[..., 0] > 130)
+    zoom = 128 / side
+    tall, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert abs(tall - wide) <= 1
+    assert abs(wide - 40 * zoom) <= 1.5
+    assert columns.mean() + 0.5 == pytest.approx((width / 2 - left) * zoom, abs=0.6)
+    assert rows.mean() + 0.5 == pytest.approx((height / 2 - top) * zoom, abs=0.6)
+    beyond = np.arange(128) + 0.5 < -top * zoom - 1
+    assert beyond.any()
+    assert (alpha[beyond] == 0).all()  # nobody stands beyond the picture
+    np.testing.assert_allclose(image[beyond].astype(int), 40, atol=6)  # its border goes on there
+
+
+def test_bodies_are_those_of_the_cut_pictures(folder: Path, tmp_path: Path, model: BodyModel, recovery) -> None:  # type: ignore[no-untyped-def]
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    clip = stored(tmp_path / "cache")
+    left, top, side = clip.about["window"]
+    middle = np.array([32 - left, 48 - top]) * 64 / side  # of the video, where the stand-in says the pelvis is
+    np.testing.assert_allclose(clip.arrays["offset"], np.tile(middle, (6, 1)), atol=1e-4)
+    np.testing.assert_allclose(clip.arrays["scale"], 0.6 * 96 / 1.8 * 64 / side, rtol=1e-5)
+    np.testing.assert_allclose(clip.arrays["yaw"][1], 2 * np.pi / 6, atol=1e-5)
+
+
+def warpkit_prepare(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["prepare", *map(str, arguments)])
+
+
+def test_exit_status_tells_whether_all_some_or_no_videos_could_be_used(
+    folder: Path, tmp_path: Path, recovery: FakeRecovery
+) -> None:
+    options = ("--out", tmp_path / "cache", "--size", 64, "--no-matte")
+    whole = warpkit_prepare(folder, *options)
+    assert whole.exit_code == 0, whole.stderr
+    assert "2 clips (2 made, 0 were there), 12 frames; 0 videos skipped" in whole.stdout
+    (folder / "text.mp4").write_text("no video")
+    some = warpkit_prepare(folder, *options)
+    assert some.exit_code == 3
+    assert "2 clips (0 made, 2 were there), 12 frames; 1 videos skipped" in some.stdout
+    assert "skipped text.mp4: " in some.stderr
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "text.mp4").write_text("no video")
+    nothing = warpkit_prepare(tmp_path / "bad", "--out", tmp_path / "other", "--size", 64)
+    assert nothing.exit_code == 2
+    assert nothing.stdout == ""
+    assert "none of the 1 videos" in nothing.stderr.splitlines()[-1]
+
+
+def test_prune_removes_what_is_not_used_and_nothing_else(folder: Path, tmp_path: Path, recovery: FakeRecovery) -> None:
+    cache = tmp_path / "cache"
+    warpkit_prepare(folder, "--out", cache, "--size", 64, "--no-matte")
+    told = warpkit_prepare(folder, "--out", cache, "--size", 72, "--no-matte")
+    assert "note: 2 files of other settings" in told.stderr
+    pruned = warpkit_prepare(folder, "--out", cache, "--size", 72, "--no-matte", "--prune")
+    assert "2 were there" in pruned.stdout
+    assert len(list((cache / "clips").iterdir())) == 2
+    assert len(list((cache / "recovered").iterdir())) == 2
+    assert warpkit_prepare(folder, "--out", cache, "--size", 72, "--no-matte").exit_code == 0
+
+
+@pytest.mark.parametrize("wrong", [{"size": 100}, {"size": 0}, {"margin": -1.0}, {"every": 0}, {"folder_fps": 0.0}])
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        Settings(**wrong)  # type: ignore[arg-type]
+
+
+def test_index_of_another_version_is_refused(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    path = tmp_path / "cache" / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    with pytest.raises(InputError, match="another version"):
+        Index.read(tmp_path / "cache")
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert Index.read(tmp_path / "cache").complete
+
+
+# Real recovery, on rendered people
+
+
+@pytest.fixture(scope="module")
+def real(model: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A cache of one person who turns, one video of nobody, and what it said of them."""
+    folder = tmp_path_factory.mktemp("real")
+    write_video(folder / "videos" / "turns.mp4", rendered(model, 3))
+    noise = np.random.default_rng(0).integers(90, 110, (256, 192, 3), np.uint8)
+    write_video(folder / "videos" / "nobody.mp4", [noise] * 4)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    report = prepare_clips(folder / "videos", folder / "cache", model, Settings(size=128))
+    torch.set_num_threads(threads)
+    assert report.made == ["turns.mp4"]
+    assert [name for name, _ in report.skipped] == ["nobody.mp4"]
+    assert "no person" in report.skipped[0][1]
+    return folder / "videos", folder / "cache"
+
+
+def test_person_of_a_real_video_is_cut_out_with_a_body_that_fits(real: tuple[Path, Path], model: BodyModel) -> None:
+    clip = stored(real[1])
+    arrays = clip.arrays
+    assert len(clip) == 8
+    camera = Camera(torch.from_numpy(arrays["scale"]), torch.from_numpy(arrays["offset"]))
+    body = Body(torch.from_numpy(arrays["pose"]), torch.from_numpy(arrays["shape"]).expand(8, -1), camera)
+    with torch.no_grad():
+        vertices = camera.project(model(body.pose, body.shape), (128, 128))
+    silhouettes = (rasterize(vertices, model.faces, (128, 128)).face_index >= 0).numpy()
+    for number in range(8):
+        _, alpha = clip.picture(number, 128)
+        person = alpha > 127
+        rows, columns = np.nonzero(person)
+        assert rows.min() > 2
+        assert rows.max() < 125
+        assert columns.min() > 2
+        assert columns.max() < 125
+        assert np.ptp(rows) > 90  # the person fills the square, but for the margin
+        iou = (person & silhouettes[number]).sum() / (person | silhouettes[number]).sum()
+        assert iou > 0.7
+    turned = np.unwrap(arrays["yaw"])
+    assert abs(turned[-1] - turned[0]) > np.radians(180)
+
+
+def test_background_of_a_real_video_is_found_behind_the_person(real: tuple[Path, Path]) -> None:
+    clip = stored(real[1])
+    plate = clip.plate(128)
+    assert plate is not None
+    image, alpha = clip.picture(0, 128)
+    away = alpha == 0
+    assert np.abs(plate[away].astype(int) - image[away]).mean() < 3
+    behind = np.abs(plate[alpha > 250].astype(int) - image[alpha > 250]).mean()
+    assert behind > 15  # the person is gone
+
+
+def test_moving_background_has_no_plate(tmp_path: Path, model: BodyModel, recovery: FakeRecovery) -> None:
+    texture = np.random.default_rng(1).integers(0, 255, (24, 60, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    write_video(tmp_path / "videos" / "pan.mp4", [texture[:, 10 * n : 10 * n + 96] for n in range(6)])
+    write_video(tmp_path / "videos" / "still.mp4", [texture[:, :96]] * 6)
+    prepare_clips(tmp_path / "videos", tmp_path / "cache", model, SMALL)
+    assert stored(tmp_path / "cache", 0).plate(64) is None
+    assert stored(tmp_path / "cache", 1).plate(64) is not None
+
+
+def test_clip_holds_no_pickles_and_is_one_plain_zip(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    with zipfile.ZipFile(stored(tmp_path / "cache").path) as file:
+        assert file.testzip() is None
+        assert {Path(name).suffix for name in file.namelist()} == {".jpg", ".png", ".npz", ".json"}
+    with np.load(next((tmp_path / "cache" / "recovered").glob("*.npz")), allow_pickle=False) as arrays:
+        assert all(arrays[name].dtype != object for name in arrays.files)
+
+
+def test_memory_does_not_grow_with_the_frames(tmp_path: Path, model: BodyModel, recovery: FakeRecovery) -> None:
+    """Frames are read as they are used: of no video more than one is held."""
+    peaks = []
+    for name, frames in (("short", 40), ("long", 160)):
+        coloured(tmp_path / name / "a.mp4", 20, frames, (256, 256))
+        tracemalloc.start()
+        prepare_clips(tmp_path / name, tmp_path / f"cache {name}", model, SMALL)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 20 * 256 * 256 * 3
