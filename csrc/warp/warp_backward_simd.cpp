@@ -147,17 +147,33 @@ void add_channels_last(const ScatterJob<T>& job, const TermBlock<T>& found,
   }
 }
 
+// kPlanes channels from `channel` on. Neighbouring pixels add to the same taps, one after the other: several
+// planes at a time keep the additions from waiting for each other.
+template <int kPlanes, typename T>
+void add_planes(const ScatterJob<T>& job, const TermBlock<T>& found, int count, int64_t channel,
+                const Additions<Accumulator<T>>& additions) {
+  alignas(64) Accumulator<T> from[kPlanes][kBlock];
+  for (int k = 0; k < kPlanes; ++k) add_terms_of_channel(job.terms, found, channel + k, count, from[k]);
+  Accumulator<T>* to = job.target + channel * job.channel_stride;
+  for (int n = 0; n < additions.count; ++n) {
+    Accumulator<T> sum[kPlanes];
+    Accumulator<T>* tap = to + additions.to[n];
+    for (int k = 0; k < kPlanes; ++k) {
+      sum[k] = tap[k * job.channel_stride] + additions.weight[n] * from[k][additions.from[n]];
+    }
+    for (int k = 0; k < kPlanes; ++k) tap[k * job.channel_stride] = sum[k];
+  }
+}
+
 template <typename T>
 void add_planar(const ScatterJob<T>& job, const TermBlock<T>& found, int count,
                 const Additions<Accumulator<T>>& additions) {
-  alignas(64) Accumulator<T> from[kBlock];
-  for (int64_t k = 0; k < job.sizes.channels; ++k) {
-    add_terms_of_channel(job.terms, found, k, count, from);
-    Accumulator<T>* to = job.target + k * job.channel_stride;
-    for (int n = 0; n < additions.count; ++n) {
-      to[additions.to[n]] += additions.weight[n] * from[additions.from[n]];
-    }
+  constexpr int kTogether = 4;
+  int64_t k = 0;
+  for (; k + kTogether <= job.sizes.channels; k += kTogether) {
+    add_planes<kTogether>(job, found, count, k, additions);
   }
+  for (; k < job.sizes.channels; ++k) add_planes<1>(job, found, count, k, additions);
 }
 
 template <typename T>
