@@ -71,7 +71,9 @@ def barycentrics(vertices: Tensor, faces: Tensor, face_index: Tensor, *, near: f
 
     Args:
         vertices, faces, near: as for `rasterize`.
-        face_index: int32 ``[B, H, W]``; an index out of range, or of a face that draws nothing, counts as none.
+        face_index: int32 ``[B, H, W]``. None where an index is out of range, or the face has a vertex that is not
+            finite or too far, or lies behind the near plane. Other faces have values wherever they are asked for,
+            seen or not: outside the face those of a point on its edge, without area a third each.
 
     Returns:
         (barycentric ``[B, H, W, 3]``, depth ``[B, H, W]``); zeros and +inf: none. Never negative, sum one.

@@ -1,14 +1,12 @@
 // mesh_flow(source_vertices [B,S,V,3|4], target_vertices [B,V,3|4], faces [F,3], height, width,
-// source_height,
-//           source_width, visibility "pixel" | "face" | "none", face_mask [B,S,F] or none)
+//           source_height, source_width, visibility "pixel" | "face" | "none", face_mask [B,S,F] or none)
 //     -> grid [B,S,H,W,2], visible bool [B,S,H,W], face_index int32 [B,H,W]
 //
 // The target is rasterized (no culling) and what compose_flow computes is written for each pixel at once;
 // face_index is that of the target. Visibility in a source, on top of compose_flow's rules:
 //
 // "pixel"  The point's depth d in the source, against the depth D that the source shows at the centre of the
-// pixel in
-//          which the point lies: visible when
+//          pixel in which the point lies: visible when
 //              d <= D + |slope(face of the point)| + |slope(face shown)| + 1e-5 max(1, |d|)
 //          where |slope(face)| = |dz/dcolumn| + |dz/drow|, the change of the face's depth over a pixel: the
 //          point lies at most half a pixel from the centre both ways, so a smooth surface never hides itself.
@@ -18,8 +16,9 @@
 // "face"   Whether the face owns a pixel of the source rasterized at 2048 x 2048 or more: Algorithm 1's Vis.
 // "none"   Everywhere.
 //
-// Depth is z, or z / w for clip space; a point with w <= 0 is not visible. Workspace: with "pixel" one float
-// a pixel of each source of one image, D and slope, and a float a face.
+// Depth is z, or z / w for clip space; a point with w <= 0 is not visible. Workspace, for the sources of one
+// image: with "pixel" 8 bytes a pixel (D and slope on the CPU, D and face on CUDA) and a float a face; with
+// "face" a byte a face, and on CUDA 8 bytes a pixel of as many sources as the L2 cache holds.
 #pragma once
 
 #include "flow/compose_flow.h"

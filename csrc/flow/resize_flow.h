@@ -1,18 +1,16 @@
 // resize_flow(grid [B,S,h,w,2], visible [B,S,h,w] or none, height, width, mode)
-//     -> grid [B,S,height,width,2], visible [B,S,height,width] (no elements where none came, or the mode is
-//     "bilinear")
+//     -> grid [B,S,height,width,2], visible [B,S,height,width], of no elements where none came, or the mode
+//        is "bilinear"
 // resize_flow_backward(gradient [B,S,height,width,2], visible, h, w, mode) -> [B,S,h,w,2]
 //
 // "masked"    Along each axis a sample of the result covers an area of samples: its share of the frame when
-// the axis
-//             shrinks, otherwise the two nearest samples, bilinearly (align_corners = False). It is visible
-//             when at least half of that area is. What is averaged over the visible samples is the
+//             the axis shrinks, otherwise the two nearest samples, bilinearly (align_corners = False). It is
+//             visible when at least half of that area is. What is averaged over the visible samples is the
 //             displacement, grid minus the sample's own place; the result's own place is added again. So an
 //             identity stays an identity at every size, at the frame's edge and next to what is not visible.
 //             Not visible: -2.
 // "bilinear"  Plain bilinear resizing with align_corners = True, whatever is visible: the -2 bleed, as in the
-// papers'
-//             public code.
+//             papers' public code.
 //
 // Sums are in float64. Linear in the grid, hence the gradient.
 #pragma once

@@ -7,7 +7,8 @@
 //   e_k = +-((x_i y_j - x_j y_i) + column (y_i w_j - y_j w_i))    the sign that makes the face turn forwards
 //   b_k = max(e_k, 0) / sum        what resolve() gives; 1/3 each, without gradient, where there is no area
 //   depth = sum(b z) / sum(b w)    w is 1 without perspective
-// Pixels without a face, and of faces that draw nothing, add nothing. Sums are in double.
+// Pixels to which barycentrics() gives no values add nothing. Computed in double; the sums over runs
+// of pixels are as common/vertex_sums.h says.
 #pragma once
 
 #include "common/vertex_sums.h"

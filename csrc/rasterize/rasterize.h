@@ -41,7 +41,6 @@ struct View {
 };
 
 // ---- CPU: the walk hands each finished tile to a function
-// -----------------------------------------------------------
 
 constexpr int kTileRows = 32, kTileColumns = 64;
 constexpr int kTileStride = kTileColumns + 16;  // vectors may run past a row's end, by less than 16 lanes

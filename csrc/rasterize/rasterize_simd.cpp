@@ -1,21 +1,16 @@
 // The CPU walk's inner loops. Compiled once a SIMD level; no standard library here (common/simd.h says why).
 #include "rasterize/rasterize_simd.h"
 
+#include "common/stream.h"
 #include "rasterize/rasterize_fetch.h"
 
 namespace warpkit::raster {
 namespace WARPKIT_SIMD {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16;
-#elif defined(__AVX2__)
-constexpr int kLanes = 8;
-#else
-constexpr int kLanes = 4;
-#endif
-
-typedef float Floats __attribute__((vector_size(4 * kLanes)));
+// A register of this level: unlike common/lanes.h, as nothing here is summed over pixels.
+constexpr int kLanes = kStreamFloats;
+using Floats = StreamFloats;
 typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
 
 template <typename V, typename T>
@@ -37,7 +32,6 @@ Ints count_up() {
 }
 
 // ---- setup
-// ----------------------------------------------------------------------------------------------------------
 
 constexpr int kBlock = 16;  // faces set up side by side
 
@@ -198,7 +192,6 @@ void setup_block(const SetupJob<T>& job, int64_t begin, int count) {
 }
 
 // ---- walk
-// -----------------------------------------------------------------------------------------------------------
 
 // Replaces what lies behind the face in lanes where `inside` is set. Faces come in ascending order: the lower
 // keeps a tie.
@@ -323,7 +316,6 @@ void walk(const WalkJob<T>& job) {
 }
 
 // ---- resolve
-// --------------------------------------------------------------------------------------------------------
 
 template <typename T>
 void resolve_tile_row(const Tile<T>& tile, int32_t row, ResolvedRow<T>& out) {

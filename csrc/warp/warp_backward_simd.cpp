@@ -7,7 +7,6 @@ namespace WARPKIT_SIMD {
 namespace {
 
 // ---- to features
-// ----------------------------------------------------------------------------------------------------
 
 // What pixels add to the job's rows, tap after tap: gradient of pixel `from` times weight, at element `to`.
 template <typename A>
@@ -222,7 +221,6 @@ void scatter_all(const ScatterJob<T>& job) {
 }
 
 // ---- to the grid
-// ----------------------------------------------------------------------------------------------------
 
 // Where a block of pixels reads, with what the gradient of its coordinates needs.
 template <typename A>
