@@ -58,19 +58,22 @@ def generator_losses(
     if weights.face and critics.face is not None:
         terms["face"] = weights.face * critics.face(rendered.image, truth, batch.head_box)
     if weights.source and rendered.source_images is not None:
-        made, real = rendered.source_images[valid], batch.sources.image[valid]
-        terms["source"] = weights.source * F.l1_loss(made, real)
+        made, real, share = _real(rendered.source_images, batch.sources.image, valid)
+        terms["source"] = weights.source * share * F.l1_loss(made, real)
     if weights.background and plate is not None:
         terms["background"] = weights.background * F.l1_loss(rendered.background, plate)
-    masks = [(rendered.alpha, _mask_truth(preset, batch.target_silhouette, batch.target_alpha))]
+    one = torch.ones((), device=truth.device)
+    masks = [(rendered.alpha, _mask_truth(preset, batch.target_silhouette, batch.target_alpha), one)]
     if rendered.source_alphas is not None:
         real = _mask_truth(preset, batch.source_silhouette, batch.sources.alpha)
-        masks.append((rendered.source_alphas[valid], real[valid]))
+        masks.append(_real(rendered.source_alphas, real, valid))
     if weights.mask:
         distance = mask_loss if preset.mask_loss == "square" else bce
-        terms["mask"] = weights.mask * _sum([distance(made, real) for made, real in masks])
+        terms["mask"] = weights.mask * _sum([share * distance(made, real) for made, real, share in masks])
     if weights.smooth:
-        terms["smooth"] = weights.smooth * _sum([total_variation(made, preset.smooth) for made, _ in masks])
+        terms["smooth"] = weights.smooth * _sum(
+            [share * total_variation(made, preset.smooth) for made, _, share in masks]
+        )
     if weights.adversarial and discriminators:
         scores = [
             # the discriminators' own gradient is not wanted here
@@ -125,6 +128,16 @@ def _mask_truth(preset: Preset, silhouette: Tensor, alpha: Tensor | None) -> Ten
     if alpha is None:
         raise ValueError(f"batch: has no target_alpha, to which the preset {preset.name!r} draws its masks")
     return alpha
+
+
+def _real(made: Tensor, real: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both, nought where a source only fills up the batch, and what a mean over all must be multiplied by for that.
+
+    By no index of what is valid: how many there are is not known to the host.
+    """
+    kept = valid[..., None, None, None]
+    share = valid.numel() / valid.sum().clamp(min=1)
+    return torch.where(kept, made, 0), torch.where(kept, real.to(made), 0), share
 
 
 def _sum(terms: list[Tensor]) -> Tensor:

@@ -68,8 +68,10 @@ class SmallSourceStream(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(channels, WIDTHS[1], 5, stride=2, padding=2)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(WIDTHS[1:]))
+        down = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(WIDTHS[1:])]
+        self.down = nn.ModuleList(down)
         self.blocks = nn.ModuleList(_blocks(width, n) for width, n in zip(WIDTHS[1:], SOURCE_BLOCKS, strict=True))
+        _keep_size(self.stem, *down)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """`[N, channels, H, W]` to features at 1/2, 1/4, 1/8 and 1/16."""
@@ -92,15 +94,15 @@ class SmallTransferStream(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(channels, WIDTHS[0], 3, padding=1)
         pairs = list(pairwise(WIDTHS))
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairs)
+        down = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairs]
+        self.down = nn.ModuleList(down)
         self.fusions = nn.ModuleList() if fuse is None else nn.ModuleList(map(fuse, WIDTHS[1:]))
         self.blocks = nn.ModuleList(_blocks(width, n) for width, n in zip(WIDTHS[1:], TRANSFER_BLOCKS, strict=True))
-        self.up = nn.ModuleList(UpsampleTo(b, a, a) for a, b in pairs[::-1])
+        ups = [UpsampleTo(b, a, a) for a, b in pairs[::-1]]
+        self.up = nn.ModuleList(ups)
         self.after = nn.ModuleList(ResidualBlock(a, identity=True) for a, _ in pairs[::-1])
         self.heads = nn.Conv2d(WIDTHS[0], 5, 3, padding=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.weight.any():
-                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+        _keep_size(self.stem, *down, *(up.conv for up in ups))
         nn.init.zeros_(self.heads.weight)
         nn.init.zeros_(self.heads.bias)  # type: ignore[arg-type]
 
@@ -143,6 +145,12 @@ class SmallTransferStream(nn.Module):
         gate = seen * torch.sigmoid(gate + CONFIDENT)
         colour = gate * geometric + (1 - gate) * torch.tanh(drawn)
         return colour, torch.sigmoid(alpha + CONFIDENT * (2 * outline - 1)), gate
+
+
+def _keep_size(*convs: nn.Conv2d) -> None:
+    """Starts convolutions that ReLU follows so that what passes neither grows nor fades: nothing here normalises it."""
+    for conv in convs:
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:
