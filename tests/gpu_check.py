@@ -24,6 +24,15 @@ BUILD = ROOT / "build" / "gpu"
 SITE = BUILD / "site"
 OUT_OF_TIME = "ran out of time"
 SANITIZERS = ("memcheck", "racecheck", "initcheck")
+TESTS = {
+    "tests": ["tests/test_cuda.py"],
+    "more-tests": [
+        "tests/test_warp_reduce_cuda.py",
+        "tests/test_warp_attention_cuda.py",
+        "tests/golden/test_golden.py::test_cuda_gives_the_scenes",
+    ],
+}
+"""What runs side by side: every file that has tests for a GPU."""
 
 
 @dataclass
@@ -132,8 +141,8 @@ def check_all(check: Check, gpu: str, results: Path) -> None:
     if not check.run("import", python("-c", script), 60, environment(SITE)):
         return
     if importlib.util.find_spec("pytest"):
-        command = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", "--durations=5", "tests/test_cuda.py")
-        check.run("tests", command, 200, environment(SITE))
+        pytest = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", "--durations=5")
+        check.watch([check.start(name, [*pytest, *files], environment(SITE)) for name, files in TESTS.items()], 200)
     else:
         check.skip("tests", f"pytest is missing in {sys.executable}", "failed")
     sanitizer = find_tool("compute-sanitizer")
