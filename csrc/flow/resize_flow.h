@@ -133,9 +133,8 @@ WARPKIT_HD Average average_at(const ResizeJob<T>& job, int64_t image, const Foot
 WARPKIT_HD bool is_half(const Average& sum) { return sum.visible >= (0.5 - 1e-9) * sum.all; }
 
 template <typename T>
-WARPKIT_HD void resize_pixel(const ResizeJob<T>& job, int64_t image, int64_t i, int64_t j,
-                             const Footprint& down, const Footprint& across) {
-  const Average sum = average_at(job, image, down, across, true);
+WARPKIT_HD void write_average(const ResizeJob<T>& job, int64_t image, int64_t i, int64_t j,
+                              const Average& sum) {
   const int64_t at = (image * job.height + i) * job.width + j;
   const bool masked = job.mode == ResizeMode::masked, visible = is_half(sum);
   job.out[2 * at] = static_cast<T>(!masked   ? sum.x

@@ -1,7 +1,9 @@
 // How the CPU resizes flows: rows over threads.
 #include <torch/csrc/stable/library.h>
 
+#include <algorithm>
 #include <tuple>
+#include <vector>
 
 #include "common/parallel.h"
 #include "flow/resize_flow_tensors.h"
@@ -22,10 +24,84 @@ void for_each_pixel(const ResizeJob<T>& job, const Pixel& pixel) {
   });
 }
 
+// What one axis needs for every sample of the result: the samples it covers and their weights.
+struct Axis {
+  std::vector<int64_t> first, begin;  // weights of sample n: begin[n]..begin[n + 1] - 1
+  std::vector<double> weight, all;    // all: their sum
+
+  Axis(ResizeMode mode, int64_t in, int64_t out) : begin{0} {
+    for (int64_t n = 0; n < out; ++n) {
+      const Footprint footprint = make_footprint(mode, n, in, out);
+      double sum = 0.0;
+      for (int64_t k = footprint.first; k <= footprint.last; ++k) {
+        weight.push_back(weight_of(footprint, k));
+        sum += weight.back();
+      }
+      first.push_back(footprint.first);
+      begin.push_back(static_cast<int64_t>(weight.size()));
+      all.push_back(sum);
+    }
+  }
+};
+
+// For each column of the flow, sums over the rows that a sample of the result covers.
+struct Columns {
+  std::vector<double> visible, x, y;
+
+  explicit Columns(int64_t width) : visible(width), x(width), y(width) {}
+
+  void clear() {
+    for (std::vector<double>* sums : {&visible, &x, &y}) std::fill(sums->begin(), sums->end(), 0.0);
+  }
+
+  // One row, weighted; its samples lie at (place_x[j], place_y).
+  template <typename T>
+  void add(const T* __restrict grid, const unsigned char* __restrict seen, double weight, double place_y,
+           const double* __restrict place_x) {
+    double *to_visible = visible.data(), *to_x = x.data(), *to_y = y.data();
+    for (int64_t j = 0; j < static_cast<int64_t>(visible.size()); ++j) {
+      const bool counts = seen == nullptr || seen[j] != 0;
+      // a selection, not a product: what is not visible may hold NaN
+      to_visible[j] += counts ? weight : 0.0;
+      to_x[j] += counts ? weight * (static_cast<double>(grid[2 * j]) - place_x[j]) : 0.0;
+      to_y[j] += counts ? weight * (static_cast<double>(grid[2 * j + 1]) - place_y) : 0.0;
+    }
+  }
+};
+
+// Rows first, then columns: each sample of the flow is read once a row of the result that covers it.
 template <typename T>
 void run(const ResizeJob<T>& job) {
-  for_each_pixel(job, [&](int64_t image, int64_t i, int64_t j, const Footprint& down,
-                          const Footprint& across) { resize_pixel(job, image, i, j, down, across); });
+  const bool masked = job.mode == ResizeMode::masked;
+  const Axis down(job.mode, job.in_height, job.height), across(job.mode, job.in_width, job.width);
+  std::vector<double> place_x(job.in_width, 0.0);
+  for (int64_t j = 0; masked && j < job.in_width; ++j) place_x[j] = place_of(j, job.in_width);
+  const int64_t rows = 16;  // of a task, which has sums of its own
+  const int64_t strips = (job.height + rows - 1) / rows;
+  run_tasks(job.images * strips, [&](int64_t task) {
+    const int64_t image = task / strips, top = task % strips * rows;
+    Columns columns(job.in_width);
+    for (int64_t i = top; i < std::min(top + rows, job.height); ++i) {
+      columns.clear();
+      for (int64_t k = down.begin[i]; k < down.begin[i + 1]; ++k) {
+        const int64_t row = down.first[i] + k - down.begin[i];
+        const int64_t at = (image * job.in_height + row) * job.in_width;
+        columns.add(job.grid + 2 * at, masked && job.visible ? job.visible + at : nullptr, down.weight[k],
+                    masked ? place_of(row, job.in_height) : 0.0, place_x.data());
+      }
+      for (int64_t j = 0; j < job.width; ++j) {
+        Average sum{};
+        for (int64_t k = across.begin[j]; k < across.begin[j + 1]; ++k) {
+          const int64_t column = across.first[j] + k - across.begin[j];
+          sum.visible += across.weight[k] * columns.visible[column];
+          sum.x += across.weight[k] * columns.x[column];
+          sum.y += across.weight[k] * columns.y[column];
+        }
+        sum.all = down.all[i] * across.all[j];
+        write_average(job, image, i, j, sum);
+      }
+    }
+  });
 }
 
 template <typename T>

@@ -19,8 +19,9 @@ __global__ void __launch_bounds__(kThreads) resize_pixels(ResizeJob<T> job) {
        n += int64_t(gridDim.x) * kThreads) {
     const int64_t row = n / job.width, j = n - row * job.width, image = row / job.height,
                   i = row - image * job.height;
-    resize_pixel(job, image, i, j, make_footprint(job.mode, i, job.in_height, job.height),
-                 make_footprint(job.mode, j, job.in_width, job.width));
+    const Footprint down = make_footprint(job.mode, i, job.in_height, job.height),
+                    across = make_footprint(job.mode, j, job.in_width, job.width);
+    write_average(job, image, i, j, average_at(job, image, down, across, true));
   }
 }
 
