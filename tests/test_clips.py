@@ -16,6 +16,8 @@ import torch
 pytest.importorskip("av", reason="needs the extra [person]")
 pytest.importorskip("ai_edge_litert", reason="needs the extra [person]")
 from clip_videos import FakeRecovery, coloured, rendered, write_video
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 import warpkit
@@ -241,17 +243,17 @@ def test_folder_with_other_things_is_no_cache(folder: Path, tmp_path: Path, mode
 
 
 def test_padding_keeps_the_aspect(tmp_path: Path, model: BodyModel, recovery: FakeRecovery) -> None:
-    """A wide video whose person is as tall as the picture: the square reaches beyond it, and a disk stays a disk."""
-    height, width = 96, 160
+    """A narrow video: the square round the person is wider than it, and a disk stays a disk."""
+    height, width = 160, 64
     y, x = np.mgrid[:height, :width] + 0.5
     frame = np.full((height, width, 3), 40, np.uint8)
     frame[np.hypot(x - width / 2, y - height / 2) < 20] = 220
     write_video(tmp_path / "videos" / "disk.mp4", [frame] * 3)
-    prepare_clips(tmp_path / "videos", tmp_path / "cache", model, Settings(size=128, margin=0.5, matte=False))
+    prepare_clips(tmp_path / "videos", tmp_path / "cache", model, Settings(size=128, matte=False))
     clip = stored(tmp_path / "cache")
     left, top, side = clip.about["window"]
-    assert top < 0
-    assert side > height
+    assert left < 0
+    assert side == pytest.approx(0.6 * height * 1.2)
     image, alpha = clip.picture(0, 128)
     rows, columns = np.nonzero(image[..., 0] > 130)
     zoom = 128 / side
@@ -260,10 +262,34 @@ def test_padding_keeps_the_aspect(tmp_path: Path, model: BodyModel, recovery: Fa
     assert abs(wide - 40 * zoom) <= 1.5
     assert columns.mean() + 0.5 == pytest.approx((width / 2 - left) * zoom, abs=0.6)
     assert rows.mean() + 0.5 == pytest.approx((height / 2 - top) * zoom, abs=0.6)
-    beyond = np.arange(128) + 0.5 < -top * zoom - 1
+    beyond = np.arange(128) + 0.5 < -left * zoom - 1
     assert beyond.any()
-    assert (alpha[beyond] == 0).all()  # nobody stands beyond the picture
-    np.testing.assert_allclose(image[beyond].astype(int), 40, atol=6)  # its border goes on there
+    assert (alpha[:, beyond] == 0).all()  # nobody stands beyond the picture
+    np.testing.assert_allclose(image[:, beyond].astype(int), 40, atol=6)  # its border goes on there
+
+
+@given(
+    st.tuples(st.integers(64, 500), st.integers(64, 500)),
+    st.lists(st.tuples(*[st.floats(-50, 550)] * 4), min_size=1, max_size=4),
+    st.floats(0, 2),
+)
+def test_window_holds_the_person_and_stays_in_the_picture_where_that_fits(
+    picture: tuple[int, int], corners: list[tuple[float, float, float, float]], margin: float
+) -> None:
+    boxes = np.array([(*np.minimum(c[:2], c[2:]), *np.maximum(c[:2], c[2:])) for c in corners])
+    lengths = np.array(picture[::-1])
+    low, high = boxes[:, :2].min(0).clip(0, lengths), boxes[:, 2:].max(0).clip(0, lengths)
+    longer = (high - low).max()
+    if longer < 1:
+        return
+    window = prepare.clip_framing(boxes, picture, Settings(64, margin))
+    corner, near = np.array([window.left, window.top]), 1e-6 * 500
+    assert (corner <= low + near).all()
+    assert (corner + window.side >= high - near).all()
+    assert window.side <= longer * (1 + 2 * margin) + near
+    if longer <= lengths.min():
+        assert (corner >= -near).all()
+        assert (corner + window.side <= lengths + near).all()
 
 
 def test_bodies_are_those_of_the_cut_pictures(folder: Path, tmp_path: Path, model: BodyModel, recovery) -> None:  # type: ignore[no-untyped-def]
@@ -363,10 +389,10 @@ def test_person_of_a_real_video_is_cut_out_with_a_body_that_fits(real: tuple[Pat
         _, alpha = clip.picture(number, 128)
         person = alpha > 127
         rows, columns = np.nonzero(person)
-        assert rows.min() > 2
-        assert rows.max() < 125
-        assert columns.min() > 2
-        assert columns.max() < 125
+        assert rows.min() > 0
+        assert rows.max() < 127
+        assert columns.min() > 0
+        assert columns.max() < 127
         assert np.ptp(rows) > 90  # the person fills the square, but for the margin
         iou = (person & silhouettes[number]).sum() / (person | silhouettes[number]).sum()
         assert iou > 0.7

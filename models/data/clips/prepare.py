@@ -25,6 +25,7 @@ from warpkit.models.data.clips.footage import Footage, OpenFootage
 from warpkit.models.data.clips.layouts import Video, read_layout
 from warpkit.models.data.clips.recovered import Recovered, recover_video
 from warpkit.models.data.clips.store import (
+    JPEG_QUALITY,
     Entry,
     Index,
     StoredClip,
@@ -34,13 +35,13 @@ from warpkit.models.data.clips.store import (
     recovered_path,
 )
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.framing import Framing, frame_round
+from warpkit.models.geometric.framing import Framing
 from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import networks
 
-RECIPE = 1
-"""Raised whenever the same input would be recovered or cut otherwise than before: all caches are then made again."""
+RECOVERY, CUTTING = 1, 1
+"""Raised whenever the same input would be recovered, or cut, otherwise than before: caches are then made again."""
 LEAST_FRAMES = 2
 """A clip needs a source and a target."""
 WHOLE = 0.9
@@ -151,7 +152,7 @@ class _Maker:
         """Of the recovered bodies, and of the clip."""
         settings = self.settings
         recovered = {
-            "recipe": RECIPE,
+            "recovery": RECOVERY,
             "content": Footage(video.path).digest(),
             "every": settings.every,
             "fps": settings.folder_fps if video.path.is_dir() else None,
@@ -160,7 +161,8 @@ class _Maker:
             "networks": _networks_digest(),
         }
         key = _key(recovered)
-        return key, _key({"of": key, "size": settings.size, "margin": settings.margin, "matte": settings.matte})
+        pictures = {"size": settings.size, "margin": settings.margin, "matte": settings.matte}
+        return key, _key({"of": key, "cutting": CUTTING, "jpeg": JPEG_QUALITY, **pictures})
 
     def stored(self, key: str) -> StoredClip | None:
         """The clip of a key, if it is there and whole."""
@@ -197,8 +199,9 @@ class _Maker:
         if len(kept) < LEAST_FRAMES:
             raise InputError(f"the person is in only {len(kept)} frames; a clip needs {LEAST_FRAMES}")
         settings, size = self.settings, self.settings.size
-        framing = clip_framing(found, settings)
-        inside = framing.inside((int(found.size[0]), int(found.size[1])))
+        height, width = (int(number) for number in found.size)
+        framing = clip_framing(found.boxes[kept], (height, width), settings)
+        inside = framing.inside((height, width))
         body = framing.body(found.body()[torch.from_numpy(kept)])
         backdrop = Backdrop(len(kept))
         with new_clip(clip_path(self.cache, key)) as writer:
@@ -231,19 +234,29 @@ class _Maker:
         return len(kept)
 
 
-def clip_framing(found: Recovered, settings: Settings) -> Framing:
+def clip_framing(boxes: np.ndarray, picture: tuple[int, int], settings: Settings) -> Framing:
     """The square round the person, one for the whole clip, so that the background stands still in it.
 
-    It holds the masks of all frames: clothes and hair count, a limb fitted astray does not. It is a square, so that the
-    aspect is kept (section 4.2); where it reaches beyond the picture it is padded with the picture's border.
+    It holds the masks of all frames: clothes and hair count, a limb fitted astray does not. Being a square it keeps the
+    aspect (section 4.2). Rather than to reach beyond the picture it moves, and its margin shrinks; where it must, it is
+    padded with the picture's border.
+
+    Args:
+        boxes: [T, 4] x0, y0, x1, y1 pixels round the masks.
+        picture: (height, width) in pixels.
+        settings: size and margin.
     """
-    boxes = found.boxes[found.found]
-    height, width = (float(n) for n in found.size)
-    x0, y0 = boxes[:, :2].min(0).clip(0, [width, height]).tolist()
-    x1, y1 = boxes[:, 2:].max(0).clip(0, [width, height]).tolist()
-    if max(x1 - x0, y1 - y0) < 1:
+    lengths = np.array([picture[1], picture[0]], float)
+    low, high = boxes[:, :2].min(0).clip(0, lengths), boxes[:, 2:].max(0).clip(0, lengths)
+    longer = float((high - low).max())
+    if longer < 1:
         raise InputError("the person was found outside the picture")
-    return frame_round((x0, y0, x1, y1), settings.margin, settings.size)
+    fits = lengths.min() if longer <= lengths.min() else lengths.max()
+    side = min(longer * (1 + 2 * settings.margin), float(fits))
+    start = (low + high - side) / 2
+    room = lengths - side  # negative where the square is wider than the picture
+    left, top = start.clip(np.minimum(room, 0), np.maximum(room, 0)).tolist()
+    return Framing(left, top, side, settings.size)
 
 
 @torch.no_grad()
@@ -296,7 +309,7 @@ def prepare_clips(
     report = Report()
     with locked(cache):
         maker = _Maker(cache, model, settings, body_digest(model), tell)
-        about = {**asdict(settings), "body": model.name, "body_digest": maker.body, "recipe": RECIPE}
+        about = {**asdict(settings), "body": model.name, "body_digest": maker.body}
         clips: list[Entry] = []
 
         def write(complete: bool = False) -> None:
