@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from op_table import CASES, LAYOUTS, Case, Draw, Sizes, check_same, dtypes, run
 from random_meshes import KINDS, random_meshes
 
 import warpkit
+from warpkit import Flow, Fragments, reference
 
 ROWS = [pytest.param(case, *kinds, id=f"{case}-{kinds[0]}-{kinds[1]}") for case in CASES for kinds in dtypes(case)]
 
@@ -82,6 +84,34 @@ def test_simd_levels_agree(level: str, tmp_path: Path) -> None:
     results, expected = torch.load(file), run_all()
     for case in CASES:
         check_same(case, results[str(case)], expected[str(case)])
+
+
+TWINS: dict[str, Callable[..., Any]] = {
+    "barycentrics": reference.barycentrics,
+    "interpolate": lambda attributes, faces, face_index, barycentric: reference.interpolate(
+        attributes, faces, Fragments(face_index, barycentric, barycentric[..., 0])
+    ),
+    "compose_flow 3 masked": lambda source_vertices, faces, face_index, barycentric, **masks: reference.compose_flow(
+        source_vertices, faces, Fragments(face_index, barycentric, barycentric[..., 0]), **masks
+    ),
+    "resize_flow masked, smaller": lambda grid, visible: reference.resize_flow(Flow(grid, visible), (5, 9)),
+    "warp": lambda features, grid, visible: reference.warp(features, Flow(grid, visible)),
+    "warp_reduce mean, weighted": lambda features, grid, visible, weights: reference.warp_reduce(
+        features, Flow(grid, visible), "mean", weights
+    ),
+    "warp_attention": lambda features, grid, visible, query: reference.warp_attention(
+        query, features, Flow(grid, visible)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_twins_stay_on_the_device_of_their_tensors(name: str) -> None:
+    """Those whose work does not hang on numbers; "meta" refuses tensors of the CPU, as a GPU does."""
+    (case,) = (case for case in CASES if case.name == name)
+    inputs = case.inputs(Draw(), "meta")
+    for output in run(Case(name, case.make, lambda sizes, **inputs: TWINS[name](**inputs)), Sizes(), inputs):
+        assert output.device.type == "meta"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

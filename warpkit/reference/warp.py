@@ -17,7 +17,8 @@ def warp(features: Tensor, flow: Flow) -> Tensor:
     point = torch.where(usable[..., None], grid, 0)
     x = point[..., 0] * (width / 2) + (width - 1) / 2
     y = point[..., 1] * (height / 2) + (height - 1) / 2
-    out = torch.zeros((*images.shape[:3], *grid.shape[2:4]), dtype=torch.promote_types(images.dtype, grid.dtype))
+    dtype = torch.promote_types(images.dtype, grid.dtype)
+    out = torch.zeros((*images.shape[:3], *grid.shape[2:4]), dtype=dtype, device=grid.device)
     for down in (0, 1):
         for across in (0, 1):
             left, top = x.detach().floor(), y.detach().floor()
