@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,15 @@ from clip_videos import FakeRecovery, coloured
 
 from warpkit.models.batch import Pictures, SurfaceCondition, make_batch
 from warpkit.models.bodies import BodyModel, load_body
-from warpkit.models.data.clips import ClipSamples, Settings, backdrop, prepare, prepare_clips
-from warpkit.models.data.clips.store import Index, clip_path
+from warpkit.models.data.clips import ClipSamples as AnyClipSamples
+from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
+from warpkit.models.data.clips.store import Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
 
 OUTFITS = {("ann", "red"): 10, ("ann", "blue"): 40, ("ann", "green"): 70, ("ben", "suit"): 100, ("eve", "coat"): 130}
 OUTFITS |= {("eve", "dress"): 160, ("zoe", "gown"): 190}
 FRAMES = 6
+ClipSamples = partial(AnyClipSamples, least_fit=0.0)  # the stand-in's masks are boxes
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def which(pictures: Pictures) -> list[list[tuple[str, str, int]]]:
     return result
 
 
-def draws(samples: ClipSamples, sources: int, steps: int = 12) -> Iterator[tuple[list, tuple, Tensor]]:
+def draws(samples: AnyClipSamples, sources: int, steps: int = 12) -> Iterator[tuple[list, tuple, Tensor]]:
     """For each of many people: the sources, the target, and which sources are valid."""
     for step in range(steps):
         given, target = samples.draw(step, 3, sources)
@@ -228,6 +231,25 @@ def test_task_that_nobody_can_play_is_refused(cache: Path, model: BodyModel, tmp
     assert given.valid.all()
 
 
+def test_frames_whose_body_does_not_fit_are_not_drawn(cache: Path, model: BodyModel) -> None:
+    samples = AnyClipSamples(cache, model, split=None, least_fit=0.0)
+    fits = {entry.name: arrays for entry, arrays in zip(samples.clips, samples._arrays, strict=True)}
+    assert all(len(arrays["number"]) == FRAMES for arrays in fits.values())
+    overlaps = StoredClip(clip_path(cache, samples.clips[-1].key)).arrays["iou"]
+    assert len(set(overlaps.round(3))) > 1  # seen from the side, a T-pose fits the box otherwise
+    bound = float(np.median(overlaps))
+    good = np.flatnonzero(overlaps >= bound)
+    some = AnyClipSamples(cache, model, split=None, least_fit=bound)
+    place = [entry.name for entry in some.clips].index("zoe/gown/a.mp4")
+    assert some._arrays[place]["number"].tolist() == good.tolist()
+    for given, target, valid in draws(some, 2, 20):
+        if target[0] == "zoe":
+            shown = [target, *(one for one, fine in zip(given, valid, strict=True) if fine)]
+            assert {frame for _, _, frame in shown} <= set(good.tolist())
+    with pytest.raises(InputError, match="in none of 7 clips the bodies fit"):
+        AnyClipSamples(cache, model, split=None, least_fit=1.1)
+
+
 def test_damaged_picture_is_told_and_never_used(cache: Path, model: BodyModel, tmp_path: Path) -> None:
     copy = edited(cache, tmp_path / "copy")
     (copy / "clips").unlink()
@@ -246,7 +268,7 @@ def test_damaged_picture_is_told_and_never_used(cache: Path, model: BodyModel, t
 class Steps(torch.utils.data.Dataset):
     """Draws as a data loader's workers see them."""
 
-    def __init__(self, samples: ClipSamples) -> None:
+    def __init__(self, samples: AnyClipSamples) -> None:
         self.samples = samples
 
     def __len__(self) -> int:

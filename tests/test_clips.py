@@ -1,5 +1,6 @@
 """Preparing clips: what is kept, made again or skipped, and what a killed run leaves; then with real recovery."""
 
+import errno
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from warpkit import rasterize
 from warpkit.models.app.commands import app
 from warpkit.models.bodies import Body, BodyModel, Camera, load_body
 from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
-from warpkit.models.data.clips.store import Index, StoredClip, clip_path
+from warpkit.models.data.clips.store import ClipWriter, Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
 
 SMALL = Settings(size=64, matte=False)
@@ -221,6 +222,47 @@ def test_broken_videos_are_skipped_and_told_and_the_others_made(
     index = Index.read(tmp_path / "cache")
     assert dict(index.skipped) == dict(report.skipped)
     assert len(index.clips) == 2
+
+
+def test_video_that_changes_while_it_is_read_is_not_kept(
+    folder: Path, tmp_path: Path, model: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(call: int) -> None:
+        if call == 1:
+            coloured(folder / "ann" / "a.mp4", 200)
+
+    monkeypatch.setattr(prepare, "recover_video", FakeRecovery(before=change))
+    report = prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert [name for name, _ in report.skipped] == ["ann/a.mp4"]
+    assert "changed while it was read" in report.skipped[0][1]
+    assert len(list((tmp_path / "cache" / "recovered").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "clips").iterdir())) == 1
+    assert prepare_clips(folder, tmp_path / "cache", model, SMALL).made == ["ann/a.mp4"]
+
+
+def test_full_disk_stops_the_run_and_blames_no_video(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, image: np.ndarray, alpha: np.ndarray) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipWriter, "add", full)
+        with pytest.raises(InputError, match="cannot be written: No space left"):
+            prepare_clips(folder, tmp_path / "cache", model, SMALL)
+    assert Index.read(tmp_path / "cache").skipped == ()
+    assert not list((tmp_path / "cache").rglob("*.zip"))
+    assert len(prepare_clips(folder, tmp_path / "cache", model, SMALL).made) == 2
+
+
+def test_names_that_are_no_text_do_no_harm(
+    folder: Path, tmp_path: Path, model: BodyModel, recovery: FakeRecovery
+) -> None:
+    coloured(folder / "²10\n.mp4", 200)
+    os.rename(folder / "ben" / "b.mp4", os.fsencode(folder) + b"/\xff.mp4")
+    run = warpkit_prepare(folder, "--out", tmp_path / "cache", "--size", 64, "--no-matte")
+    assert run.exit_code in (0, 3), run.stderr  # whether FFmpeg opens such a name is its own affair
+    assert len(Index.read(tmp_path / "cache").clips) >= 2
 
 
 def test_fault_of_ours_costs_one_video_only(

@@ -20,7 +20,7 @@ CHUNK = 1 << 20
 
 def in_order(path: Path) -> list[int | str]:
     """A key for sorting: numbers in names count as numbers, so that frame 10 comes after frame 9."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"(\d+)", path.name))]
 
 
 def frames_in(folder: Path) -> list[Path]:

@@ -225,7 +225,11 @@ def split_videos(
     """
     if not 0 <= test_share < 1:
         raise ValueError(f"test_share must be in [0, 1), got {test_share}")
-    ranked = sorted(set(groups), key=lambda group: hashlib.sha256("\0".join([str(seed), *group]).encode()).digest())
+
+    def rank(group: tuple[str, ...]) -> bytes:
+        return hashlib.sha256("\0".join([str(seed), *group]).encode(errors="surrogateescape")).digest()
+
+    ranked = sorted(set(groups), key=rank)
     tests = round(test_share * len(ranked))
     if test_share > 0 and len(ranked) > 1:
         tests = min(max(tests, 1), len(ranked) - 1)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from warpkit import rasterize
 from warpkit.models.bodies import Body, BodyModel
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.data.clips.backdrop import Backdrop
@@ -26,6 +27,8 @@ from warpkit.models.data.clips.layouts import Video, read_layout
 from warpkit.models.data.clips.recovered import Recovered, recover_video
 from warpkit.models.data.clips.store import (
     JPEG_QUALITY,
+    CacheError,
+    ClipWriter,
     Entry,
     Index,
     StoredClip,
@@ -149,7 +152,7 @@ class _Maker:
     tell: Callable[[str], None]
 
     def keys(self, video: Video) -> tuple[str, str]:
-        """Of the recovered bodies, and of the clip."""
+        """Of the recovered bodies, and of the clip, by what the video holds now."""
         settings = self.settings
         recovered = {
             "recovery": RECOVERY,
@@ -173,7 +176,7 @@ class _Maker:
                 return clip
         return None
 
-    def make(self, footage: OpenFootage, keys: tuple[str, str], counter: _Counter) -> int:
+    def make(self, video: Video, footage: OpenFootage, keys: tuple[str, str], counter: _Counter) -> int:
         """Makes the clip of a video and tells how many frames it has."""
         path = recovered_path(self.cache, keys[0])
         half = counter.expected // PASSES
@@ -186,15 +189,26 @@ class _Maker:
                 person=self.settings.person,
                 progress=lambda n: counter.to(min(n, half)),
             )
+            self._check_unchanged(video, keys)
             found.write(path)
         if footage.expected is not None and len(found) < WHOLE * footage.expected:
             self.tell(
                 f"note: {footage.footage.path} ends after {len(found)} of {footage.expected} frames; these are used"
             )
         counter.to(half)
-        return self._cut(footage, found, keys[1], lambda n: counter.to(half + n))
+        with new_clip(clip_path(self.cache, keys[1])) as writer:
+            self._cut(footage, found, keys[1], writer, lambda n: counter.to(half + n))
+            self._check_unchanged(video, keys)
+        return writer.count
 
-    def _cut(self, footage: OpenFootage, found: Recovered, key: str, progress: Callable[[int], None]) -> int:
+    def _check_unchanged(self, video: Video, keys: tuple[str, str]) -> None:
+        """What was read is what the keys say: they were taken before, and a copy may still have been under way."""
+        if self.keys(video) != keys:
+            raise InputError("it changed while it was read: run again when it no longer does")
+
+    def _cut(
+        self, footage: OpenFootage, found: Recovered, key: str, writer: ClipWriter, progress: Callable[[int], None]
+    ) -> None:
         kept = np.flatnonzero(found.found)
         if len(kept) < LEAST_FRAMES:
             raise InputError(f"the person is in only {len(kept)} frames; a clip needs {LEAST_FRAMES}")
@@ -204,34 +218,51 @@ class _Maker:
         inside = framing.inside((height, width))
         body = framing.body(found.body()[torch.from_numpy(kept)])
         backdrop = Backdrop(len(kept))
-        with new_clip(clip_path(self.cache, key)) as writer:
-            number = 0
-            for number, frame in enumerate(footage, 1):
-                if number > len(found):
-                    break
-                if found.found[number - 1]:
-                    picture = framing.cut(torch.from_numpy(frame).permute(2, 0, 1).float() / 127.5 - 1, "border")
-                    alpha = found.mask(number - 1, framing.left, framing.top, framing.zoom, size) * inside
-                    if settings.matte:
-                        alpha = refine_alpha(picture, alpha) * inside
-                    image = ((picture + 1) * 127.5 + 0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
-                    backdrop.add(writer.count, image, alpha.numpy())
-                    writer.add(image, (alpha * 255 + 0.5).byte().numpy())
-                progress(number)
-            if number != len(found):
-                raise InputError(f"it held {len(found)} frames when it was read first, and {number} then")
-            plate = backdrop.plate()
-            about = {
-                "key": key,
-                "fps": float(found.fps),
-                "size": size,
-                "video_size": found.size.tolist(),
-                "window": [framing.left, framing.top, framing.side],
-                "landmark_error": float(found.landmark_error),
-                "plate": plate is not None,
-            }
-            writer.finish(about, _arrays(body, self.model, kept, size), plate)
-        return len(kept)
+        silhouettes = _Silhouettes(body, self.model, size)
+        number = 0
+        for number, frame in enumerate(footage, 1):
+            if number > len(found):
+                break
+            if found.found[number - 1]:
+                picture = framing.cut(torch.from_numpy(frame).permute(2, 0, 1).float() / 127.5 - 1, "border")
+                alpha = found.mask(number - 1, framing.left, framing.top, framing.zoom, size) * inside
+                if settings.matte:
+                    alpha = refine_alpha(picture, alpha) * inside
+                image = ((picture + 1) * 127.5 + 0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+                backdrop.add(writer.count, image, alpha.numpy())
+                silhouettes.compare(writer.count, alpha)
+                writer.add(image, (alpha * 255 + 0.5).byte().numpy())
+            progress(number)
+        if number != len(found):
+            raise InputError(f"it held {len(found)} frames when it was read first, and {number} then")
+        plate = backdrop.plate()
+        about = {
+            "key": key,
+            "fps": float(found.fps),
+            "size": size,
+            "video_size": found.size.tolist(),
+            "window": [framing.left, framing.top, framing.side],
+            "landmark_error": float(found.landmark_error),
+            "plate": plate is not None,
+        }
+        arrays = {**_arrays(body, self.model, kept, size), "iou": np.array(silhouettes.overlaps, np.float32)}
+        writer.finish(about, arrays, plate)
+
+
+class _Silhouettes:
+    """How well bodies fit the people in a clip's pictures."""
+
+    def __init__(self, body: Body, model: BodyModel, size: int) -> None:
+        self.body, self.model, self.size = body, model, (size, size)
+        self.overlaps: list[float] = []
+
+    @torch.no_grad()
+    def compare(self, number: int, alpha: torch.Tensor) -> None:
+        """The next frame's body with the person's alpha [H, W]: intersection over union, 0 where nobody is."""
+        body = self.body[number]
+        vertices = body.camera.project(self.model(body.pose, body.shape), self.size)
+        drawn, person = rasterize(vertices, self.model.faces, self.size).face_index[0] >= 0, alpha > 0.5
+        self.overlaps.append(float((drawn & person).sum() / (drawn | person).sum().clamp(min=1)))
 
 
 def clip_framing(boxes: np.ndarray, picture: tuple[int, int], settings: Settings) -> Framing:
@@ -306,6 +337,7 @@ def prepare_clips(
         InputError: folder, layout or cache cannot be used, or another run is at work on the cache.
     """
     videos = read_layout(folder, layout)
+    networks.network("pose_detection")  # what is not installed is no fault of the videos
     report = Report()
     with locked(cache):
         maker = _Maker(cache, model, settings, body_digest(model), tell)
@@ -333,18 +365,18 @@ def prepare_clips(
                     tell(f"{video.name} is the same video as {names[keys[1]]}; it is used once")
                     continue
                 stored = maker.stored(keys[1])
-                frames = len(stored) if stored else maker.make(footage, keys, counter)
+                frames = len(stored) if stored else maker.make(video, footage, keys, counter)
                 (report.kept if stored else report.made).append(video.name)
                 names[keys[1]] = video.name
                 clips.append(Entry.of(video, keys, frames))
                 report.frames += frames
                 if not stored:
                     write()
+            except (CacheError, MemoryError):
+                raise
             except InputError as error:
                 report.skipped.append((video.name, str(error)))
                 tell(f"skipped {video.name}: {error}")
-            except (MemoryError, KeyboardInterrupt):
-                raise
             except Exception as error:  # one odd video must not cost the others of a long run
                 report.faults.append((video.name, f"{type(error).__name__}: {error}"))
                 tell(f"skipped {video.name}; warpkit failed on it: {type(error).__name__}: {error}")

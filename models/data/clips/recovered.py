@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from warpkit.models.bodies import Body, BodyModel, Camera
+from warpkit.models.data.clips.store import cached
 from warpkit.models.errors import InputError
-from warpkit.models.media.output import whole
 from warpkit.models.recovery import recover_clip
 from warpkit.models.recovery.crops import Square, paste
 from warpkit.models.recovery.people import Detection
@@ -72,7 +72,7 @@ class Recovered:
 
     def write(self, path: Path) -> None:
         """Into a file, whole or not at all."""
-        with whole(path, overwrite=True) as draft, draft.open("wb") as file:
+        with cached(path) as draft, draft.open("wb") as file:
             np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod

@@ -16,7 +16,7 @@ import torch
 from warpkit.models.batch import Pictures
 from warpkit.models.bodies import BodyModel, Camera
 from warpkit.models.data.clips.layouts import TEST_SHARE, Split, split_videos
-from warpkit.models.data.clips.prepare import body_digest
+from warpkit.models.data.clips.prepare import LEAST_FRAMES, body_digest
 from warpkit.models.data.clips.store import Entry, Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
 
@@ -26,6 +26,8 @@ OTHER_POSE = 0.03
 """Mean distance of keypoints, as a share of the body's height in the picture, from which on two poses are different."""
 OTHER_VIEW = np.radians(30.0)
 """Turn of the body from which on two views are different: the step between the views of section 4.5."""
+LEAST_FIT = 0.5
+"""Good fits have 0.88 on average (docs/quality.md); a body with a limb elsewhere still has more than half."""
 TRIES = 200
 """So many frames are looked at for one that differs from those chosen."""
 OPEN_FILES = 16
@@ -47,6 +49,10 @@ class ClipSamples:
         by: what of the split is kept together: "clothes", as in the paper, so that no outfit is in both, or "identity".
         test_share: of the groups, for test.
         data_set_split: whether the data set's own split is followed where it has one.
+        least_fit: frames in which the body's silhouette and the person overlap by less (intersection over union) are
+            not drawn: the fit went astray there.
+
+    With several processes, each gives `draw` steps of its own.
 
     Raises:
         InputError: there is no such cache, it was not finished, is damaged, was made with another body model or smaller
@@ -65,6 +71,7 @@ class ClipSamples:
         by: Literal["clothes", "identity"] = "clothes",
         test_share: float = TEST_SHARE,
         data_set_split: bool = True,
+        least_fit: float = LEAST_FIT,
     ) -> None:
         if split not in ("train", "test", None):
             raise ValueError(f"split must be 'train', 'test' or None, got {split!r}")
@@ -84,14 +91,23 @@ class ClipSamples:
             raise InputError(f"{cache} has pictures of {index.settings['size']} pixels; {self.size} cannot be had")
         everything = list(index.clips)
         self.splits = split_clips(everything, seed, by=by, test_share=test_share, data_set_split=data_set_split)
-        self.clips = [entry for entry in everything if split is None or self.splits[entry.name] == split]
-        if not self.clips:
+        wanted = [entry for entry in everything if split is None or self.splits[entry.name] == split]
+        if not wanted:
             raise InputError(f"{cache}: of its {len(everything)} clips none is for {split or 'use'}")
-        self._open: OrderedDict[int, StoredClip] = OrderedDict()
+        self._open: OrderedDict[str, StoredClip] = OrderedDict()
         self._process = os.getpid()
-        self._arrays = []
-        for number in range(len(self.clips)):
-            self._arrays.append(self._clip(number).arrays)
+        self.clips: list[Entry] = []
+        self._arrays: list[dict[str, np.ndarray]] = []
+        for entry in wanted:
+            arrays = _fitting(self._clip(entry.key).arrays, least_fit)
+            if len(arrays["number"]) >= LEAST_FRAMES:
+                self.clips.append(entry)
+                self._arrays.append(arrays)
+        if not self.clips:
+            raise InputError(
+                f"{cache}: in none of {len(wanted)} clips the bodies fit the people (intersection over union of at "
+                f"least {least_fit})"
+            )
         self._of_person: dict[tuple[str, str], list[int]] = {}
         self._of_identity: dict[str, dict[str, list[int]]] = {}
         for number, entry in enumerate(self.clips):
@@ -101,26 +117,28 @@ class ClipSamples:
         self._turning = self._clips_that_turn()
 
     def __len__(self) -> int:
-        """How many frames there are in all."""
-        return sum(entry.frames for entry in self.clips)
+        """How many frames can be drawn."""
+        return sum(len(arrays["number"]) for arrays in self._arrays)
 
     def __getstate__(self) -> dict[str, object]:
         """Without open files, for workers."""
         return {**self.__dict__, "_open": OrderedDict()}
 
-    def _clip(self, number: int) -> StoredClip:
+    def _clip(self, key: str) -> StoredClip:
         if self._process != os.getpid():  # files that a forked process shares with its parent share their position
             self._open, self._process = OrderedDict(), os.getpid()
-        clip = self._open.pop(number, None)
+        clip = self._open.pop(key, None)
         if clip is None:
-            key = self.clips[number].key
             clip = StoredClip(clip_path(self.cache, key))
             if clip.about.get("key") != key:
                 raise InputError(f"{clip.path} is not the clip it should be: prepare the clips again")
-        self._open[number] = clip
+        self._open[key] = clip
         while len(self._open) > OPEN_FILES:
             self._open.popitem(last=False)[1].close()
         return clip
+
+    def _clip_of(self, number: int) -> StoredClip:
+        return self._clip(self.clips[number].key)
 
     def _clips_that_turn(self) -> list[list[int]]:
         """For each person the clips in which views are looked for: those said to turn, or else those that do."""
@@ -174,7 +192,7 @@ class ClipSamples:
 
     def _imitation(self, random: np.random.Generator, sources: int) -> list[Pick]:
         clip = int(random.integers(len(self.clips)))
-        order = random.permutation(len(self._arrays[clip]["frame"]))
+        order = random.permutation(len(self._arrays[clip]["number"]))
         points = self._arrays[clip]["keypoints"]
         chosen: list[int] = []
         for frame in order[:TRIES].tolist():
@@ -226,20 +244,21 @@ class ClipSamples:
 
     def _any_frame(self, random: np.random.Generator, clips: list[int]) -> tuple[int, int]:
         clip = clips[int(random.integers(len(clips)))]
-        return clip, int(random.integers(len(self._arrays[clip]["frame"])))
+        return clip, int(random.integers(len(self._arrays[clip]["number"])))
 
     @torch.no_grad()
     def _pictures(self, picks: list[list[Pick]], size: int, plates: list[int]) -> Pictures:
         batch, count = len(picks), len(picks[0])
         flat = [pick for row in picks for pick in row]
-        images, alphas = zip(*(self._clip(clip).picture(frame, size) for clip, frame, _ in flat), strict=True)
-        arrays = [self._arrays[clip] for clip, _, _ in flat]
-        rows = [(one, frame) for one, (_, frame, _) in zip(arrays, flat, strict=True)]
+        rows = [(self._arrays[clip], frame) for clip, frame, _ in flat]
+        numbers = [int(one["number"][frame]) for one, frame in rows]
+        files = [self._clip_of(clip) for clip, _, _ in flat]
+        images, alphas = zip(*(file.picture(n, size) for file, n in zip(files, numbers, strict=True)), strict=True)
         pose = torch.from_numpy(np.stack([one["pose"][frame] for one, frame in rows]))
-        shape = torch.from_numpy(np.stack([one["shape"] for one in arrays]))
+        shape = torch.from_numpy(np.stack([one["shape"] for one, _ in rows]))
         scale = torch.from_numpy(np.stack([one["scale"][frame] for one, frame in rows]))
         offset = torch.from_numpy(np.stack([one["offset"][frame] for one, frame in rows]))
-        stored = int(self._clip(flat[0][0]).about["size"])
+        stored = int(files[0].about["size"])
         device = self.model.faces.device
         vertices = self.model(pose.to(device), shape.to(device)).cpu()
         vertices = Camera(scale, offset).project(vertices, (stored, stored))
@@ -253,9 +272,16 @@ class ClipSamples:
 
     def _plates(self, clips: list[int], size: int) -> torch.Tensor | None:
         """The backgrounds of the targets; None unless all are known."""
-        plates = [self._clip(clip).plate(size) for clip in clips]
+        plates = [self._clip_of(clip).plate(size) for clip in clips]
         known = [plate for plate in plates if plate is not None]
         return _tensor(np.stack(known)).movedim(-1, 1).contiguous() * 2 - 1 if len(known) == len(plates) else None
+
+
+def _fitting(arrays: dict[str, np.ndarray], least: float) -> dict[str, np.ndarray]:
+    """Of the frames those whose body fits; `number` says which of the clip's they are."""
+    kept = np.flatnonzero(arrays["iou"] >= least)
+    names = ("pose", "scale", "offset", "keypoints", "yaw")
+    return {"shape": arrays["shape"], "number": kept, **{name: arrays[name][kept] for name in names}}
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -72,7 +72,7 @@ class Index:
     def write(self, cache: Path) -> None:
         """Puts it in the place of the one before."""
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
-        with whole(cache / INDEX, overwrite=True) as draft:
+        with cached(cache / INDEX) as draft:
             draft.write_text(text, encoding="utf-8")
 
     @classmethod
@@ -90,6 +90,29 @@ class Index:
             raise InputError(f"{cache} holds no prepared clips: make them with `warpkit prepare`") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error}): prepare the clips again") from error
+
+
+class CacheError(InputError):
+    """The cache cannot be written: no fault of a video's, and no other will fare better."""
+
+
+@contextmanager
+def cached(path: Path) -> Iterator[Path]:
+    """As `whole`, in place of what is there; what goes wrong with the file, and not in the block, is a `CacheError`."""
+    inside: InputError | None = None
+    try:
+        with whole(path, overwrite=True) as draft:
+            try:
+                yield draft
+            except InputError as error:
+                inside = error
+                raise
+    except InputError as error:
+        if error is inside:
+            raise
+        raise CacheError(str(error)) from error
+    except OSError as error:
+        raise CacheError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def clip_path(cache: Path, key: str) -> Path:
@@ -158,12 +181,8 @@ class ClipWriter:
 @contextmanager
 def new_clip(path: Path) -> Iterator[ClipWriter]:
     """A clip's file, which is there when the block ends well."""
-    with whole(path, overwrite=True) as draft:
-        try:
-            with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as file:
-                yield ClipWriter(file)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    with cached(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as file:
+        yield ClipWriter(file)
 
 
 class StoredClip:
@@ -172,7 +191,8 @@ class StoredClip:
     Attributes:
         about: what was said of it when it was made.
         arrays: `pose` `[T, 22, 3]`, `shape` `[K]`, `scale` `[T]` and `offset` `[T, 2]` of the camera in the pictures'
-            pixels, `keypoints` `[T, 23, 2]` NDC, `yaw` `[T]` radians, `frame` `[T]`: the number in the video.
+            pixels, `keypoints` `[T, 23, 2]` NDC, `yaw` `[T]` radians, `iou` `[T]`: how well silhouette and alpha
+            agree, `frame` `[T]`: the number in the video.
     """
 
     def __init__(self, path: Path) -> None:
@@ -196,27 +216,22 @@ class StoredClip:
                 f"the clip {self.path} is missing or damaged ({error}): prepare the clips again"
             ) from error
 
-    def _picture(self, name: str) -> Image.Image:
+    def _picture(self, name: str, size: int) -> np.ndarray:
         with self._sentences():
             picture = Image.open(io.BytesIO(self._file.read(name)))  # the zip's checksum is tested here
-            picture.load()
-            return picture
+            picture.draft("RGB", (size, size))  # a JPEG of which half the size is enough is decoded at half
+            if picture.size == (size, size):
+                return np.array(picture)
+            return np.array(picture.resize((size, size), Image.Resampling.BOX))
 
     def picture(self, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Frame `number` of those kept, at `size` pixels: uint8 `[size, size, 3]`, and alpha `[size, size]`."""
-        image, alpha = (sized(self._picture(f"{number:06d}.{ending}"), size) for ending in ("jpg", "png"))
-        return image, alpha
+        return self._picture(f"{number:06d}.jpg", size), self._picture(f"{number:06d}.png", size)
 
     def plate(self, size: int) -> np.ndarray | None:
         """The background alone, uint8 `[size, size, 3]`; None where it moves, or too little of it was seen."""
-        return sized(self._picture("plate.png"), size) if self.about["plate"] else None
+        return self._picture("plate.png", size) if self.about["plate"] else None
 
     def close(self) -> None:
         """No more pictures are wanted."""
         self._file.close()
-
-
-def sized(picture: Image.Image, size: int) -> np.ndarray:
-    """A square picture at another size."""
-    same = picture.size == (size, size)
-    return np.array(picture if same else picture.resize((size, size), Image.Resampling.BOX, reducing_gap=None))
