@@ -122,7 +122,7 @@ def test_motions_are_listed_with_their_length() -> None:
 
 def test_doctor_tells_versions_kernels_and_extras() -> None:
     report = warpkit_command("doctor").stdout
-    for fact in ("warpkit", "torch", "SIMD", "CUDA kernels", "GPU", "[person]", "[demo]", "[smpl]", "anny"):
+    for fact in ("warpkit", "torch", "SIMD", "CUDA kernels", "GPU", "[person]", "[demo]", "[train]", "[smpl]", "anny"):
         assert fact in report
 
 

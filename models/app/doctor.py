@@ -12,8 +12,9 @@ import warpkit
 
 EXTRAS = {
     "person": {"ai-edge-litert": "ai_edge_litert", "av": "av", "pillow": "PIL", "rich": "rich",
-               "scipy": "scipy", "typer": "typer"},
+               "safetensors": "safetensors", "scipy": "scipy", "typer": "typer"},
     "demo": {"openpeople": "openpeople"},
+    "train": {"lightning-fabric": "lightning_fabric", "tensorboard": "tensorboard"},
     "smpl": {"smplx": "smplx"},
 }  # fmt: skip
 """Packages of each extra and the modules that they bring."""

@@ -1,0 +1,155 @@
+"""Settings of a training, as a file gives them."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from warpkit.models.errors import InputError
+
+Precision = Literal["32", "bf16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; the defaults are the schedule of Liquid Warping GAN with Attention, section 4.2."""
+
+    epochs: float | None = 2.0
+    """Over the pictures of the data; used where `steps` is None."""
+    steps: int | None = None
+    """Of the optimizer."""
+    batch: int = 2
+    """People a step, of all processes and pieces together."""
+    sources: tuple[int, int] = (2, 2)
+    """Fewest and most sources of a sample; drawn anew each step."""
+    drop: float = 0.0
+    """Probability with which each source but one is left out."""
+    learning_rate: float = 1e-4
+    """At first."""
+    final_rate: float = 1e-5
+    """At the end."""
+    constant: float = 0.25
+    """Share of the training in which the rate stays; then it falls linearly."""
+    warmup: int = 0
+    """Steps in which the rate rises from nought."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of Adam."""
+    adversarial_from: float = 0.0
+    """Share of the training after which discriminators take part; 1: never."""
+    accumulate: int = 1
+    """Pieces in which each process computes its part of a step: less memory, the same gradient."""
+    clip: float | None = None
+    """Largest norm of the generator's gradient."""
+    ema: float = 0.999
+    """Decay of the averaged weights."""
+    precision: Precision = "32"
+    """bf16: networks under autocast; geometry, weights and optimizer stay in float32."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, a third more time."""
+    deterministic: bool = False
+    """Only operations whose result is the same bit for bit; for exact resuming on a GPU."""
+    seed: int = 0
+    save_every: int = 500
+    """Steps between checkpoints."""
+    sheet_every: int = 500
+    """Steps between sample sheets; 0: none."""
+    log_every: int = 20
+    """Steps between lines of the log."""
+
+    def __post_init__(self) -> None:
+        def check(name: str, fine: bool, expected: str) -> None:
+            if not fine:
+                raise InputError(f"training.{name}: expected {expected}, got {getattr(self, name)!r}")
+
+        low, high = self.sources
+        check("steps", self.steps is None or self.steps >= 1, "1 or more")
+        check("epochs", self.epochs is None or self.epochs > 0, "more than 0")
+        if self.steps is None and self.epochs is None:
+            raise InputError("training: one of steps and epochs is needed")
+        for name in ("batch", "accumulate", "save_every", "log_every"):
+            check(name, getattr(self, name) >= 1, "1 or more")
+        check("sources", 1 <= low <= high, "fewest and most, 1 at least")
+        for name in ("drop", "constant", "adversarial_from"):
+            check(name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
+        check("ema", 0 <= self.ema < 1, "from 0 to below 1")
+        for name in ("learning_rate", "final_rate"):
+            check(name, 0 < getattr(self, name) < 1, "more than 0, less than 1")
+        for name in ("sheet_every", "warmup"):
+            check(name, getattr(self, name) >= 0, "0 or more")
+        check("precision", self.precision in get_args(Precision), " or ".join(get_args(Precision)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Self:
+        """From the table [training] of a file.
+
+        Args:
+            values: what the file says.
+            defaults: what holds where it says nothing, such as a preset's schedule; keys that no field has are left.
+
+        Raises:
+            InputError: a key that does not exist, or a value that cannot be.
+        """
+        known = {field.name for field in fields(cls)}
+        check_keys("training", values, known)
+        chosen = {key: value for key, value in (defaults or {}).items() if key in known} | dict(values)
+        if "steps" in values and "epochs" not in values:
+            chosen["epochs"] = None
+        if "epochs" in values and "steps" not in values:
+            chosen["steps"] = None
+        for name in ("sources", "betas"):
+            if name in chosen:
+                chosen[name] = _pair(name, chosen[name])
+        for field in fields(cls):
+            if field.name in chosen:
+                chosen[field.name] = _typed(field.name, chosen[field.name], field.default)
+        return cls(**chosen)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step."""
+        flat = self.constant * steps
+        fallen = 0.0 if step < flat else (step - flat) / max(steps - flat, 1)
+        rate = self.learning_rate + min(fallen, 1.0) * (self.final_rate - self.learning_rate)
+        return rate * min(1.0, (step + 1) / (self.warmup + 1))
+
+
+def check_keys(where: str, values: Iterable[str], known: Iterable[str]) -> None:
+    """Raises InputError for the first key that does not exist, naming the nearest one that does."""
+    known = sorted(known)
+    for key in values:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+            raise InputError(f"there is no setting {where}.{key}; {hint}")
+
+
+def _pair(name: str, value: Any) -> tuple[Any, Any]:
+    if isinstance(value, int | float):
+        return value, value
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise InputError(f"training.{name}: expected two numbers, got {value!r}")
+    return value[0], value[1]
+
+
+def _typed(name: str, value: Any, default: Any) -> Any:
+    """The value, as the kind that the field's default is of; a whole number passes for a float."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        fine = isinstance(value, bool)
+    elif isinstance(default, int) or name == "steps":
+        fine = (isinstance(value, int) and number) or (value is None and name == "steps")
+    elif isinstance(default, float) or name == "clip":
+        fine = number or (value is None and name in ("clip", "epochs"))
+    elif isinstance(default, str):
+        value = str(value) if number else value  # precision = 32
+        fine = isinstance(value, str)
+    else:
+        whole = name == "sources"
+        fine = all(isinstance(part, int if whole else int | float) for part in value)
+    if not fine:
+        kind = type(default).__name__ if default is not None else "int" if name == "steps" else "float"
+        raise InputError(f"training.{name}: expected a value like {default!r} ({kind}), got {value!r}")
+    return value

@@ -1,0 +1,269 @@
+"""The trainer, its settings and its checkpoints."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("lightning_fabric")
+
+from training_scene import ABOUT, Noise, StandIn, settings, trainer
+
+from warpkit.models.batch import Pictures
+from warpkit.models.errors import InputError
+from warpkit.models.training import EMA, TrainConfig, Trainer, load_checkpoint, load_weights
+from warpkit.models.training.checkpoint import Checkpoint, compact, save_checkpoint
+from warpkit.models.training.memory import memory_advice, recompute
+from warpkit.models.training.trainer import only_known
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    """The log without what depends on the clock."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def program(*arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    script = str(Path(__file__).with_name("training_scene.py"))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen([sys.executable, *launcher, script, *arguments], env=environment)
+
+
+def same_state(one: Checkpoint, other: Checkpoint) -> None:
+    assert one.tensors.keys() == other.tensors.keys()
+    for name, value in one.tensors.items():
+        torch.testing.assert_close(value, other.tensors[name], rtol=0, atol=0, msg=name)
+
+
+# -- resuming ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_killed_in_the_middle_goes_on_with_the_same_losses(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    trainer(whole, steps=12, save_every=5).fit()
+    running = program(str(killed), "12", "1", "8")  # waits before its step 8
+    try:
+        while not (killed / "log.jsonl").exists() or len((killed / "log.jsonl").read_text().splitlines()) < 8:
+            assert running.poll() is None
+            time.sleep(0.01)
+    finally:
+        running.kill()  # SIGKILL
+        running.wait()
+    again = trainer(killed, steps=12, save_every=5)
+    assert again.step == 5
+    assert again.fit().reason == "finished"
+    assert curve(killed) == curve(whole)
+    same_state(load_checkpoint(killed / "last.safetensors"), load_checkpoint(whole / "last.safetensors"))
+
+
+def test_sigterm_ends_the_step_and_saves(tmp_path: Path) -> None:
+    class Terminated(Noise):
+        def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+            if step == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().draw(step, batch, sources)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    outcome = trainer(tmp_path, Terminated()).fit()
+    assert (outcome.reason, outcome.step) == ("asked", 5)
+    assert load_checkpoint(tmp_path / "last.safetensors").step == 5
+    assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_minutes_stop_it_and_what_follows_is_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    trainer(tmp_path / "whole").fit()
+    pieces = tmp_path / "pieces"
+    first = trainer(pieces)
+    assert first.fit(minutes=1e-9).reason == "time"
+    assert first.step == 0
+    assert trainer(pieces, steps=8).fit().reason == "finished"
+    assert curve(pieces) == curve(tmp_path / "whole")
+
+
+def test_compact_restart_is_warm_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer(tmp_path, steps=4).fit()
+    (tmp_path / "last.safetensors").unlink()
+    again = trainer(tmp_path, steps=8)
+    assert again.step == 4
+    assert "warm restart, not exact" in capsys.readouterr().out
+    assert again.fit().step == 8
+
+
+def test_compact_small_preset_is_at_most_60_mib(tmp_path: Path) -> None:
+    from warpkit.models.systems.liquid_warping import build
+
+    weights = EMA(build("small").generator, 0.9).weights
+    assert save_checkpoint(tmp_path / "c.safetensors", compact(weights, 1, {})) <= 60 * 2**20
+
+
+# -- steps ------------------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    trainer(one, steps=4, accumulate=2).fit()
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29517")
+    assert program(str(two), "4", "1", launcher=launcher).wait(120) == 0
+    alone, together = (load_checkpoint(folder / "last.safetensors") for folder in (one, two))
+    assert alone.step == together.step == 4
+    for name, value in alone.tensors.items():
+        torch.testing.assert_close(together.tensors[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    for ours, theirs in zip(curve(one), curve(two), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_discriminators_wait_for_their_share_of_the_training(tmp_path: Path) -> None:
+    trainer(tmp_path).fit()
+    assert [("judge_global" in line, "adversarial" in line) for line in curve(tmp_path)] == [(False,) * 2] * 4 + [
+        (True,) * 2
+    ] * 4
+
+
+def test_losses_fall(tmp_path: Path) -> None:
+    class Same(Noise):
+        def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+            return super().draw(0, batch, sources)
+
+    trainer(tmp_path, Same(), steps=40, sources=1, drop=0.0, learning_rate=0.01, adversarial_from=1.0).fit()
+    lines = curve(tmp_path)
+    assert lines[-1]["pixel"] + lines[-1]["mask"] < 0.95 * (lines[0]["pixel"] + lines[0]["mask"])
+
+
+def test_nan_stops_with_the_last_good_state_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(Noise):
+        def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+            given, target = super().draw(step, batch, sources)
+            if step == 4:
+                target.image[:] = torch.nan
+            return given, target
+
+    outcome = trainer(tmp_path, Broken()).fit()
+    assert (outcome.reason, outcome.step) == ("diverged", 4)
+    kept = load_checkpoint(tmp_path / "last.safetensors")
+    assert kept.step == 3
+    assert all(value.isfinite().all() for value in kept.tensors.values())
+    assert "no number" in capsys.readouterr().out
+
+
+def test_bf16_and_recomputing_change_little(tmp_path: Path) -> None:
+    for name, changes in {"plain": {}, "recomputed": {"checkpointing": True}, "half": {"precision": "bf16"}}.items():
+        trainer(tmp_path / name, steps=2, **changes).fit()
+    plain, recomputed, half = (curve(tmp_path / name)[-1] for name in ("plain", "recomputed", "half"))
+    assert recomputed == pytest.approx(plain, rel=1e-5)
+    assert half == pytest.approx(plain, rel=0.05)
+
+
+def test_blocks_of_the_networks_are_found_for_recomputing() -> None:
+    from warpkit.models.systems.liquid_warping import build
+
+    assert recompute(build("ipercore").generator) > 20
+
+
+def test_unknown_part_of_the_truth_gives_no_gradient() -> None:
+    system = StandIn()
+    run = trainer(None)
+    batch, _ = run._batch(Noise(), 0, 1, 1)
+    rendered = system.render(system.encode_sources(batch), batch)
+    rendered.image.retain_grad()
+    known = torch.zeros(1, 1, 32, 32)
+    known[..., :16] = 1
+    terms = system.losses(rendered, only_known(batch, rendered, known), "generator")
+    (terms["pixel"] + terms["mask"]).backward()
+    assert not rendered.image.grad[..., 16:].any()
+    assert rendered.image.grad[..., :16].any()
+
+
+def test_every_sample_keeps_a_source() -> None:
+    run = trainer(None)
+    for number in range(20):
+        batch, _ = run._batch(Noise(), number, 2, 3, drop=0.9)
+        assert batch.sources.valid.any(1).all()
+        assert not batch.sources.valid.all()
+
+
+def test_sheets_show_samples_and_their_figures(tmp_path: Path) -> None:
+    trainer(tmp_path, steps=2, sheet_every=2).fit()
+    assert (tmp_path / "sheets" / "00000002.png").stat().st_size > 0
+    assert "psnr" in json.loads((tmp_path / "checks.jsonl").read_text())
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_rate_stays_for_a_quarter_then_falls_to_the_end() -> None:
+    config = TrainConfig()
+    assert config.rate(0, 1000) == config.rate(249, 1000) == 1e-4
+    assert config.rate(625, 1000) == pytest.approx(5.5e-5)
+    assert config.rate(1000, 1000) == pytest.approx(1e-5)
+    assert (config.batch, config.sources, config.epochs) == (2, (2, 2), 2.0)
+
+
+# -- what cannot be ---------------------------------------------------------------------------------------------------
+
+
+def test_unknown_setting_is_named_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"training\.learning_rat; did you mean learning_rate"):
+        TrainConfig.from_dict({"learning_rat": 1e-4})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch": 0}, "training.batch"),
+        ({"batch": "two"}, "training.batch"),
+        ({"sources": [3, 2]}, "training.sources"),
+        ({"precision": "fp8"}, "training.precision"),
+        ({"ema": 1.0}, "training.ema"),
+        ({"batch": 3, "accumulate": 2}, "training.batch: 3 people cannot be shared"),
+        ({"epochs": 2.0, "steps": None}, "training.epochs: these data have no end"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Trainer(StandIn(), Noise(), None, settings(**changes), None, accelerator="cpu")  # type: ignore[arg-type]
+
+
+def test_checkpoint_of_another_preset_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer(tmp_path, steps=1).fit()
+    monkeypatch.setitem(ABOUT["system"], "preset", "paper")
+    with pytest.raises(InputError, match="'tiny', but 'paper'"):
+        trainer(tmp_path)
+    with pytest.raises(InputError, match="another preset"):
+        load_weights(torch.nn.Linear(2, 2), load_checkpoint(tmp_path / "last.safetensors").part("generator"), "x")
+
+
+def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    trainer(tmp_path, steps=1).fit()
+    last = tmp_path / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:-100])
+    with pytest.raises(InputError, match="truncated"):
+        trainer(tmp_path)
+
+
+def test_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:
+    for name, content in (("a.pkl", pickle.dumps({})), ("b.pth", b"PK\x03\x04")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="pickled"):
+            load_checkpoint(tmp_path / name)
+
+
+def test_out_of_memory_says_what_to_lower() -> None:
+    with (
+        pytest.raises(InputError, match=r"raise training\.accumulate.*checkpointing"),
+        memory_advice(4, 2, 1, False),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_trouble_of_the_data_is_passed_on(tmp_path: Path) -> None:
+    class Empty(Noise):
+        def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+            raise InputError("the folder clips holds no video of a person")
+
+    with pytest.raises(InputError, match="holds no video"):
+        trainer(tmp_path, Empty()).fit()
