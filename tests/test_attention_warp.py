@@ -87,6 +87,7 @@ BAD_CALLS: dict[str, Callable[[], object]] = {
     "target: expected shape": lambda: MODULE(TARGET[:, 1:], SOURCES, FLOW),
     "target: expected a tensor": lambda: MODULE(TARGET.long(), SOURCES, FLOW),
     "sources: expected shape": lambda: MODULE(TARGET, SOURCES[:, 1:], FLOW),
+    "sources: expected a tensor": lambda: MODULE(TARGET, SOURCES.double(), FLOW),
     "flow: expected": lambda: MODULE(TARGET, SOURCES, FLOW.grid),
     "key_channels: expected at least 1": lambda: AttentionWarp(5, 0),
     "channels: expected an integer": lambda: AttentionWarp(2.5),  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from warpkit import _check
+from warpkit._autocast import autocasts
 from warpkit.flow import Flow, check_flow
 from warpkit.warp import FEATURES
 from warpkit.warp_attention import warp_attention
@@ -69,7 +70,8 @@ class AttentionWarp(nn.Module):
         expected = f"[B, C, H, W] = {[grid.shape[0], channels, *grid.shape[2:4]]}"
         good = target.shape == (grid.shape[0], channels, *grid.shape[2:4])
         _check.check_shape("target", target, expected, good)
-        sources = _check.check_tensor("sources", sources, "[B, S, C, h, w]", FEATURES)
+        same = FEATURES if autocasts(target) else (target.dtype,)
+        sources = _check.check_tensor("sources", sources, "[B, S, C, h, w]", same)
         expected = f"[B, S, C, h, w] with B, S, C = {[*grid.shape[:2], channels]}"
         good = sources.dim() == 5 and sources.shape[:3] == (*grid.shape[:2], channels)
         _check.check_shape("sources", sources, expected, good)
