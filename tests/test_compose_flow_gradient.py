@@ -94,9 +94,15 @@ def test_it_is_there_where_visible_alone(components: int) -> None:
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-def test_depth_of_a_source_gets_zero() -> None:
-    for components in (3, 4):
-        assert (Scene(components).gradients()[0][..., 2] == 0).all()
+@pytest.mark.parametrize("components", [3, 4])
+@pytest.mark.parametrize("op", [warpkit.compose_flow, reference.compose_flow], ids=["op", "twin"])
+def test_depth_of_a_source_takes_no_part_be_it_nan(op: Any, components: int) -> None:
+    scene = Scene(components)
+    clean = scene.gradients(op)
+    assert (clean[0][..., 2] == 0).all()
+    scene.sources[..., 2] = torch.nan
+    for mine, expected in zip(scene.gradients(op), clean, strict=True):
+        assert torch.equal(mine, expected)
 
 
 def test_it_does_not_depend_on_threads() -> None:

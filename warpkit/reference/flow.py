@@ -48,13 +48,14 @@ def _compose(source_vertices: Tensor, faces: Tensor, target: Fragments, visible:
     if not visible:
         shape = (*source_vertices.shape[:2], *target.face_index.shape[1:])
         return Flow(source_vertices.new_zeros(*shape, 2), target.face_index.new_zeros(shape, dtype=torch.bool))
-    grids = []
+    grids, perspective = [], source_vertices.shape[-1] == 4
+    used = source_vertices[..., [0, 1, 3] if perspective else [0, 1]]  # a NaN in z must not reach the barycentrics
     for s, shown in enumerate(visible):
         fragments = target._replace(face_index=torch.where(shown, target.face_index, -1))
-        points = interpolate(source_vertices[:, s], faces, fragments)
-        if points.shape[-1] == 4:
-            points = points[..., :2] / torch.where(shown, points[..., 3], 1)[..., None]
-        grids.append(torch.where(shown[..., None], points[..., :2], -2))
+        points = interpolate(used[:, s], faces, fragments)
+        if perspective:
+            points = points[..., :2] / torch.where(shown, points[..., 2], 1)[..., None]
+        grids.append(torch.where(shown[..., None], points, -2))
     return Flow(torch.stack(grids, 1), torch.stack(visible, 1))
 
 
