@@ -8,13 +8,11 @@ from warpkit.flow import Flow
 
 def warp(features: Tensor, flow: Flow) -> Tensor:
     """Sources read where the flow says; see `warpkit.warp`."""
-    grid, visible = flow
+    grid = flow.grid
     images = features if features.dim() == 5 else features[:, None]  # [B, S, C, h, w]
     height, width = images.shape[-2:]
-    usable = (grid.abs() <= 1e6).all(-1)
-    if visible is not None:
-        usable = usable & visible
-    point = torch.where(usable[..., None], grid, 0)
+    reads = _reads(images, flow)
+    point = torch.where(reads[..., None], grid, 0)  # so that no gradient, be it NaN, comes from where nothing is read
     x = point[..., 0] * (width / 2) + (width - 1) / 2
     y = point[..., 1] * (height / 2) + (height - 1) / 2
     dtype = torch.promote_types(images.dtype, grid.dtype)
@@ -25,7 +23,7 @@ def warp(features: Tensor, flow: Flow) -> Tensor:
             column, row = left + across, top + down
             # Not by absolute values: on a pixel's centre, where these have no slope, it is that of the right-hand side.
             weight = ((x - left if across else 1 - (x - left)) * (y - top if down else 1 - (y - top)))[:, :, None]
-            inside = usable & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            inside = reads & (column >= 0) & (column < width) & (row >= 0) & (row < height)
             index = torch.where(inside, row * width + column, 0).long().flatten(2)[:, :, None]
             value = images.flatten(3).gather(3, index.expand(-1, -1, images.shape[2], -1)).view(out.shape)
             unread = ~inside[:, :, None] | ((weight == 0) & ~value.isfinite())
