@@ -1,0 +1,5 @@
+"""People rendered on the fly by warpkit's own ops, with exact truth for every pixel."""
+
+from warpkit.models.data.people.samples import Drawn, RenderedPeople, Truth
+
+__all__ = ["Drawn", "RenderedPeople", "Truth"]

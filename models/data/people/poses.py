@@ -1,0 +1,101 @@
+"""Poses of people: frames of motions, made different by chance, and poses that no motion has."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import JOINTS, mirror_pose
+from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle, slerp
+from warpkit.models.data.motion import Motion
+from warpkit.models.data.motion_library import MOTIONS, make_motion
+
+HELD_OUT = ("wave", "dance")
+"""Motions of the library that only the split "test" shows; the rest is for training."""
+
+_LEFT: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "left_collar": ((0, 0, -0.05), (0.06, 0.1, 0.12)),
+    "left_shoulder": ((0, 0, -0.95), (0.35, 0.5, 0.5)),
+    "left_elbow": ((0, -0.55, 0), (0.35, 0.45, 0.1)),
+    "left_wrist": ((0, 0, 0), (0.2, 0.25, 0.25)),
+    "left_hip": ((-0.2, 0, 0.08), (0.35, 0.15, 0.12)),
+    "left_knee": ((0.35, 0, 0), (0.35, 0.03, 0.03)),
+    "left_ankle": ((0, 0, 0), (0.15, 0.1, 0.06)),
+}
+_MIDDLE = {
+    "spine1": (0.07, 0.06, 0.05),
+    "spine2": (0.07, 0.07, 0.05),
+    "spine3": (0.07, 0.07, 0.05),
+    "neck": (0.1, 0.15, 0.08),
+    "head": (0.1, 0.2, 0.08),
+}
+"""Mean and spread of each joint's turn, radians: what people do, roughly. Right limbs mirror left ones."""
+
+
+def motion_frames(split: str, folder: Path | None = None) -> Tensor:
+    """Rotations `[T, 22, 3]` of all frames of the split's motions, ten a second.
+
+    `folder`: motion files (`.npz`, docs/motions.md) to add; every fifth by name is for the test.
+    """
+    motions = [make_motion(name, fps=10.0) for name in MOTIONS if (name in HELD_OUT) == (split == "test")]
+    if folder is not None:
+        for number, path in enumerate(sorted(Path(folder).glob("*.npz"))):
+            if (number % 5 == 4) == (split == "test"):
+                motions.append(Motion.load(path).resampled(10.0))
+    return torch.cat([motion.rotations for motion in motions])
+
+
+def chance_pose(generator: torch.Generator) -> Tensor:
+    """`[22, 3]`: a pose that need not belong to any motion, upright, facing the camera."""
+    pose = torch.zeros(len(JOINTS), 3)
+    for side in (0, 1):
+        half = torch.zeros_like(pose)
+        for name, (mean, spread) in _LEFT.items():
+            turn = torch.tensor(mean) + torch.tensor(spread) * torch.randn(3, generator=generator)
+            if name == "left_knee":
+                turn[0] = turn[0].abs()
+            if name == "left_elbow":
+                turn[1] = -turn[1].abs()
+            if name == "left_shoulder":
+                turn[2] = turn[2].clamp(-1.35, 0.9)
+            half[JOINTS.index(name)] = turn
+        pose = pose + (mirror_pose(half) if side else half)
+    for name, spread in _MIDDLE.items():
+        pose[JOINTS.index(name)] = torch.tensor(spread) * torch.randn(3, generator=generator)
+    return pose
+
+
+def any_pose(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """`[22, 3]`: two thirds a frame of a motion with each joint a little off, one third by chance; without its turn."""
+    if torch.rand(1, generator=generator) < 0.34:
+        return chance_pose(generator)
+    pose = frames[int(torch.randint(len(frames), (1,), generator=generator))].clone()
+    if torch.rand(1, generator=generator) < 0.5:
+        pose = mirror_pose(pose)
+    pose = pose + 0.06 * torch.randn(pose.shape, generator=generator)
+    pose[0] = 0
+    return pose
+
+
+def turned(pose: Tensor, yaw: float, generator: torch.Generator) -> Tensor:
+    """The pose seen from `yaw` radians round, the body and the camera a little tilted."""
+    tilt = torch.randn(3, generator=generator) * torch.tensor([0.06, 0.0, 0.04])
+    view = axis_angle_to_matrix(tilt) @ axis_angle_to_matrix(torch.tensor([0.0, yaw, 0.0]))
+    pose = pose.clone()
+    pose[0] = matrix_to_axis_angle(view @ axis_angle_to_matrix(pose[0]))
+    return pose
+
+
+def poses_of(frames: Tensor, count: int, gap: float, generator: torch.Generator) -> Tensor:
+    """`[count, 22, 3]`: the target's pose first, then the sources', farther from it with `gap` in [0, 1]."""
+    target = any_pose(frames, generator)
+    yaw = float(torch.rand(1, generator=generator)) * 2 * math.pi
+    result = [turned(target, yaw, generator)]
+    for _ in range(count - 1):
+        other = any_pose(frames, generator)
+        share = min(1.0, gap * (0.4 + 1.2 * float(torch.rand(1, generator=generator))))
+        swing = (float(torch.rand(1, generator=generator)) * 2 - 1) * math.pi * max(gap, 0.05)
+        pose = slerp(target, other, torch.full((len(JOINTS),), share))
+        result.append(turned(pose, yaw + swing, generator))
+    return torch.stack(result)

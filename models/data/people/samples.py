@@ -1,0 +1,252 @@
+"""Samples for training and evaluation: a made-up person in several sources and one target, with exact truth beside."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from warpkit.models.batch import Pictures
+from warpkit.models.bodies import BodyModel, Camera
+from warpkit.models.data.people.backgrounds import cut_from, made_up
+from warpkit.models.data.people.cut import thickness
+from warpkit.models.data.people.faults import body_errors, mask_errors, picture_errors
+from warpkit.models.data.people.layers import LAYERS, Figure
+from warpkit.models.data.people.poses import motion_frames, poses_of
+from warpkit.models.data.people.render import Light, Rendered, draw
+from warpkit.models.data.people.wardrobe import people
+from warpkit.models.errors import InputError, needs_extra
+
+Split = Literal["train", "test"]
+IDENTITIES = {"train": range(0, 1_000_000), "test": range(1_000_000, 1_001_000)}
+"""Identity numbers of each split: no person of one is ever drawn in the other."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is exactly known of B samples: sources first, then the target, `[B, S + 1, ...]`."""
+
+    identity: Tensor
+    """[B] int64."""
+    alpha: Tensor
+    """[B, S + 1, 1, H, W] the person's share of each pixel."""
+    image: Tensor
+    """[B, S + 1, 3, H, W] without the faults of cameras."""
+    vertices: Tensor
+    """[B, S + 1, V, 3] NDC of the naked body, as it is."""
+    landmark_error: Tensor
+    """[B, S + 1] how far the given body's keypoints lie from the true ones in the picture, mean, in shares of the
+    person's height."""
+    rendered: Rendered
+    """B * (S + 1) pictures: what each sub-pixel shows, and all layers' vertices."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One batch."""
+
+    sources: Pictures
+    target: Pictures
+    truth: Truth
+
+
+class RenderedPeople:
+    """People rendered as they are asked for; the same for the same (seed, step), on every device up to rounding.
+
+    Args:
+        model: the body model whose vertices are given; on the CPU.
+        size: height and width of the pictures, a multiple of 16.
+        split: "test" has its own identities and motions, which "train" never shows.
+        seed: another seed draws other samples of the same people.
+        device: where pictures are drawn.
+        scale: pixels that the picture of the whole person would have; more than `size` gives crops. None: `size`.
+        head_share: the share of samples that are cut round the head, at 512 to 1024 pixels for the whole person.
+        pose_gap: how far the sources' poses and views lie from the target's, in [0, 1]; or a function of the step.
+        supersample: sub-pixels along a side of each pixel.
+        faults: false gives perfect sources, masks and bodies.
+        flat_light: true leaves light and shade out.
+        backgrounds: a folder of pictures to stand in front of; None: made-up places.
+        motions: a folder of motion files to take poses from, beside the library's.
+    """
+
+    def __init__(
+        self,
+        model: BodyModel,
+        size: int,
+        split: Split = "train",
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        *,
+        scale: int | None = None,
+        head_share: float = 0.0,
+        pose_gap: float | Callable[[int], float] = 1.0,
+        supersample: int = 2,
+        faults: bool = True,
+        flat_light: bool = False,
+        backgrounds: Path | None = None,
+        motions: Path | None = None,
+    ) -> None:
+        if split not in IDENTITIES:
+            raise ValueError(f"split must be one of {', '.join(IDENTITIES)}, not {split!r}")
+        if size < 16 or size % 16:
+            raise ValueError(f"size must be a multiple of 16, not {size}")
+        if not 0 <= head_share <= 1:
+            raise ValueError(f"head_share must lie in [0, 1], not {head_share}")
+        self.model = model
+        self.size, self.scale = size, size if scale is None else scale
+        self.split, self.seed, self.device = split, seed, torch.device(device)
+        self.head_share, self.pose_gap = head_share, pose_gap
+        self.supersample, self.faults, self.flat_light = supersample, faults, flat_light
+        self.figure = Figure(model, self.device)
+        self.frames = motion_frames(split, motions)
+        self.plates = [] if backgrounds is None else _pictures(Path(backgrounds))
+
+    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+        """Sources (N = `sources`) and target (N = 1) of `batch` people."""
+        drawn = self.draw_with_truth(step, batch, sources)
+        return drawn.sources, drawn.target
+
+    @torch.no_grad()
+    def draw_with_truth(self, step: int, batch: int, sources: int) -> Drawn:
+        """The same, and what is exactly known of it."""
+        dice = torch.Generator().manual_seed(_mixed(self.seed, self.split, step))
+        gap = self.pose_gap(step) if callable(self.pose_gap) else self.pose_gap
+        numbers, count = IDENTITIES[self.split], sources + 1
+        identity = [numbers[int(torch.randint(len(numbers), (1,), generator=dice))] for _ in range(batch)]
+        pose = torch.cat([poses_of(self.frames, count, gap, dice).roll(-1, 0) for _ in range(batch)])
+        outfit = people(self.model, identity)
+        row = torch.arange(batch).repeat_interleave(count)
+        shape = outfit.shape[row]
+        body = self.model(pose, shape)
+        stature = self.model.height(outfit.shape)[row]
+        camera = self._cameras(body, stature, self._heads(pose, shape), batch, count, dice)
+        tall = camera.scale * stature
+
+        here = row.to(self.device)
+        on_device = outfit.to(self.device)
+        worn = {layer: thickness(layer, self.figure, on_device) for layer in LAYERS[1:]}
+        given, given_camera, error = body, camera, torch.zeros(batch * count)
+        if self.faults:
+            errors = [body_errors(count, self.model.num_shape, dice) for _ in range(batch)]
+            turns, shapes, places, scales = (torch.cat(parts) for parts in zip(*errors, strict=True))
+            fuller = self.figure.filled({layer: metres.cpu() for layer, metres in worn.items()})
+            wrong = pose + turns, shape + (fuller + shapes)[row]
+            given = self.model(*wrong)
+            found, known = self.model.keypoints(*wrong)[..., :2], self.model.keypoints(pose, shape)[..., :2]
+            # a fit puts landmarks where they are seen, whatever its body is like
+            middle, true_middle = found.mean(1, keepdim=True), known.mean(1, keepdim=True)
+            found, known = found - middle, known - true_middle
+            fitted = (found * known).sum((1, 2)) / found.square().sum((1, 2))
+            flip = known.new_tensor([1.0, -1.0])
+            moved = (true_middle - fitted[:, None, None] * middle)[:, 0] * camera.scale[:, None] * flip
+            given_camera = Camera(camera.scale * fitted * scales.exp(), camera.offset + moved + places * tall[:, None])
+            error = (found * (fitted * scales.exp())[:, None, None] - known) / stature[:, None, None]
+            error = (error + (places * flip)[:, None]).norm(dim=-1).mean(1)
+        light = Light.flat(batch * count, self.device) if self.flat_light else self._light(batch, count, dice)
+        frame = (self.size, self.size)
+        made = draw(
+            self.figure,
+            on_device[here],
+            {layer: metres[here] for layer, metres in worn.items()},
+            body.to(self.device),
+            camera.to(self.device),
+            light,
+            frame,
+            self.supersample,
+        )
+        plate = torch.stack([self._background(dice) for _ in range(batch)])
+        image = made.colour + (1 - made.alpha) * plate[here]
+        alpha, seen = made.alpha, image
+        if self.faults:
+            alpha = mask_errors(made.alpha, tall.to(self.device), dice)
+            first = (torch.arange(batch * count) % count == 0).to(self.device)
+            seen = picture_errors(image, first, dice)
+
+        def people_first(values: Tensor) -> Tensor:
+            return values.unflatten(0, (batch, count))
+
+        noisy = people_first(given_camera.project(given, frame).to(self.device))
+        exact = people_first(made.alpha), people_first(image)
+        valid = torch.ones(batch, count, dtype=torch.bool, device=self.device)
+        return Drawn(
+            Pictures(people_first(seen), people_first(alpha), noisy, valid, plate)[:sources],
+            Pictures(exact[1][:, -1:], exact[0][:, -1:], noisy[:, -1:], valid[:, -1:], plate),
+            Truth(
+                torch.tensor(identity),
+                *exact,
+                people_first(camera.project(body, frame).to(self.device)),
+                people_first(error),
+                made,
+            ),
+        )
+
+    def _heads(self, pose: Tensor, shape: Tensor) -> Tensor:
+        points = self.model.keypoints(pose, shape)[:, :5]
+        return points.mean(1)
+
+    def _cameras(
+        self, body: Tensor, stature: Tensor, head: Tensor, batch: int, count: int, dice: torch.Generator
+    ) -> Camera:
+        low, high = body[..., :2].amin(1), body[..., :2].amax(1)
+        scales, offsets = [], []
+        for person in range(batch):
+            rows = slice(person * count, (person + 1) * count)
+            numbers = torch.rand(5, generator=dice).tolist()
+            share = 0.78 + 0.15 * numbers[0]
+            jitter = torch.rand(count, 3, generator=dice) * 2 - 1
+            of_head = numbers[1] < self.head_share
+            whole = 512 * 2 ** numbers[2] if of_head else float(self.scale)
+            scale = share * whole / stature[rows] * torch.exp(0.04 * jitter[:, 0])
+            if of_head or self.scale > self.size:
+                vertex = int(numbers[3] * body.shape[1])
+                middle = head[rows] if of_head else body[rows, vertex]
+                middle = middle[:, :2]
+                reach = 0.06 if of_head else 0.15
+            else:
+                extent = (high - low)[rows].amax(1)
+                scale = torch.minimum(scale, 0.93 * self.size / extent)
+                middle = (low + high)[rows] / 2
+                reach = 0.03
+            jitter = jitter[:, 1:] * reach * self.size
+            flip = scale.new_tensor([1.0, -1.0])
+            scales.append(scale)
+            offsets.append(self.size / 2 + jitter - middle * flip * scale[:, None])
+        return Camera(torch.cat(scales), torch.cat(offsets))
+
+    def _light(self, batch: int, count: int, dice: torch.Generator) -> Light:
+        """One light a person: the camera stands still, the person moves in it."""
+        numbers = torch.rand(batch, 4, generator=dice)
+        tint = 0.05 * torch.randn(batch, 3, 3, generator=dice)
+        turn, rise = (numbers[:, 0] - 0.5) * 1.3 * math.pi, (0.1 + 0.75 * numbers[:, 1]) * math.pi / 2
+        direction = torch.stack([turn.sin() * rise.cos(), rise.sin(), turn.cos() * rise.cos()], -1)
+        hard = 0.2 + 0.6 * numbers[:, 2:3]
+        total = 0.95 + 0.25 * numbers[:, 3:4]
+        lamp = total * hard * (1 + tint[:, 0])
+        sky = total * (1.05 - 0.75 * hard) * (1 + tint[:, 1])
+        ground = sky * (0.55 + tint[:, 2])
+        row = torch.arange(batch).repeat_interleave(count)
+        return Light(*(part[row].to(self.device) for part in (direction, lamp, sky, ground)))
+
+    def _background(self, dice: torch.Generator) -> Tensor:
+        if self.plates:
+            chosen = self.plates[int(torch.randint(len(self.plates), (1,), generator=dice))]
+            return cut_from(chosen, self.size, dice).to(self.device)
+        return made_up(self.size, dice, self.device)
+
+
+def _mixed(*parts: object) -> int:
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _pictures(folder: Path) -> list[Tensor]:
+    with needs_extra("person"):
+        from warpkit.models.media.images import read_image
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
+    if not paths:
+        raise InputError(f"{folder} holds no pictures (.jpg, .png, .webp) to stand in front of")
+    return [torch.from_numpy(read_image(path)).permute(2, 0, 1) / 127.5 - 1 for path in paths]

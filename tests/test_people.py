@@ -1,0 +1,128 @@
+import pytest
+import torch
+
+from warpkit import Flow, compose_flow, rasterize, warp
+from warpkit.models.bodies import load_body
+from warpkit.models.data.people import RenderedPeople
+from warpkit.models.data.people.poses import motion_frames
+from warpkit.models.data.people.samples import IDENTITIES
+from warpkit.models.data.people.wardrobe import people
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_body("anny")
+
+
+def test_a_step_is_the_same_whatever_was_drawn_before(model):
+    first = RenderedPeople(model, 48, seed=3)
+    first.draw(0, 1, 1)
+    sources, target = first.draw(7, 2, 2)
+    again_sources, again_target = RenderedPeople(model, 48, seed=3).draw(7, 2, 2)
+    for name in ("image", "alpha", "vertices", "plate"):
+        assert torch.equal(getattr(sources, name), getattr(again_sources, name))
+        assert torch.equal(getattr(target, name), getattr(again_target, name))
+    other, _ = first.draw(8, 2, 2)
+    assert not torch.equal(other.image, sources.image)
+
+
+def test_pictures_have_the_shapes_and_ranges_that_systems_expect(model):
+    sources, target = RenderedPeople(model, 64, scale=128, head_share=0.5).draw(0, 2, 3)
+    assert sources.image.shape == (2, 3, 3, 64, 64)
+    assert target.image.shape == (2, 1, 3, 64, 64)
+    assert sources.vertices.shape == (2, 3, model.num_vertices, 3)
+    assert target.alpha.shape == (2, 1, 1, 64, 64)
+    for pictures in (sources, target):
+        assert pictures.image.abs().max() <= 1
+        assert pictures.alpha.min() >= 0
+        assert pictures.alpha.max() <= 1
+        assert pictures.valid.all()
+
+
+def test_the_target_is_the_person_over_the_plate(model):
+    drawn = RenderedPeople(model, 48, flat_light=True).draw_with_truth(2, 2, 1)
+    beside = drawn.target.alpha[:, 0] == 0
+    difference = (drawn.target.image[:, 0] - drawn.target.plate).abs() * beside
+    assert beside.any()
+    assert difference.max() < 1e-6
+    assert torch.equal(drawn.target.alpha, drawn.truth.alpha[:, -1:])
+
+
+def test_nobody_of_the_test_split_is_drawn_in_training(model):
+    assert not set(IDENTITIES["train"]) & set(IDENTITIES["test"])
+    for split in ("train", "test"):
+        data = RenderedPeople(model, 16, split, supersample=1)
+        seen = {int(number) for step in range(4) for number in data.draw_with_truth(step, 3, 1).truth.identity}
+        assert seen <= set(IDENTITIES[split])
+        assert len(seen) > 6
+
+
+def test_motions_of_the_test_split_are_not_those_of_training():
+    train, test = motion_frames("train"), motion_frames("test")
+    nearest = (test[:, None, 1:] - train[None, :, 1:]).flatten(2).norm(dim=-1).amin(1)
+    assert (nearest > 0.05).float().mean() > 0.8
+
+
+def test_a_person_looks_the_same_whenever_they_are_drawn(model):
+    alone, among = people(model, [77]), people(model, [5, 77, 9])
+    assert torch.equal(alone.top.colours, among.top.colours[1:2])
+    assert torch.equal(alone.shape, among.shape[1:2])
+
+
+def test_a_source_carried_by_the_true_flow_is_the_target_where_both_see_the_surface(model):
+    data = RenderedPeople(model, 160, faults=False, flat_light=True, pose_gap=0.1, supersample=1)
+    agreed = []
+    for step in range(3):
+        drawn = data.draw_with_truth(step, 1, 1)
+        made = drawn.truth.rendered
+        target = type(made.fragments)(*(part[1:] for part in made.fragments))
+        flow = compose_flow(made.vertices[None, :1], data.figure.faces, target)
+        # the point is visible in the source where the source shows the same layer at that depth
+        depth = made.fragments.depth[:1, None].nan_to_num(posinf=1e3)
+        seen = torch.nn.functional.grid_sample(depth, flow.grid[:, 0], mode="nearest", align_corners=False)[:, 0]
+        corners = made.vertices[0][data.figure.faces.long()[target.face_index.clamp(min=0).long()], 2]
+        own = (corners * target.barycentric).sum(-1)
+        visible = (target.face_index >= 0) & ((own - seen).abs() < 0.02)
+        carried = warp(made.colour[None, :1], Flow(flow.grid, visible[:, None]))[0]
+        error = (carried - made.colour[1:]).abs().mean(1)[visible]
+        assert visible.float().sum() > 0.4 * (target.face_index >= 0).float().sum()
+        agreed.append(error)
+        wrong = (carried.roll(6, -1) - made.colour[1:]).abs().mean(1)[visible]
+        assert error.mean() < 0.5 * wrong.mean()
+    assert torch.cat(agreed).median() < 0.05
+
+
+def test_the_given_bodies_are_as_wrong_as_recovered_ones(model):
+    data = RenderedPeople(model, 128, seed=5, supersample=1)
+    errors, overlaps = [], []
+    for step in range(6):
+        drawn = data.draw_with_truth(step, 4, 1)
+        errors.append(drawn.truth.landmark_error.flatten())
+        given = torch.cat([drawn.sources.vertices, drawn.target.vertices], 1).flatten(0, 1)
+        silhouette = rasterize(given, model.faces, (128, 128)).face_index >= 0
+        person = drawn.truth.alpha.flatten(0, 1)[:, 0] > 0.5
+        overlaps.append((silhouette & person).sum((1, 2)) / (silhouette | person).sum((1, 2)))
+    assert 0.0023 < torch.cat(errors).mean() < 0.0038
+    assert 0.845 < torch.cat(overlaps).mean() < 0.895
+
+
+def test_masks_and_pictures_given_are_a_little_wrong_and_the_targets_exact(model):
+    drawn = RenderedPeople(model, 96, seed=1).draw_with_truth(0, 4, 2)
+    mask, true = drawn.sources.alpha > 0.5, drawn.truth.alpha[:, :-1] > 0.5
+    overlap = (mask & true).sum() / (mask | true).sum()
+    assert 0.85 < overlap < 0.995
+    assert (drawn.sources.image - drawn.truth.image[:, :-1]).abs().mean() > 0.005
+    assert torch.equal(drawn.target.image, drawn.truth.image[:, -1:])
+
+
+@pytest.mark.parametrize("wrong", [{"split": "all"}, {"size": 50}, {"head_share": 2.0}])
+def test_wrong_arguments_are_named(model, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        RenderedPeople(model, **{"size": 64, **wrong})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_draws_the_same_people(model):
+    here, _ = RenderedPeople(model, 64).draw(0, 2, 1)
+    there, _ = RenderedPeople(model, 64, device="cuda").draw(0, 2, 1)
+    assert ((here.image - there.image.cpu()).abs().mean(2) < 0.05).float().mean() > 0.98
