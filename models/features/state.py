@@ -1,0 +1,73 @@
+"""Reading other people's weights without running other people's code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpkit.models.errors import InputError, needs_extra
+
+State = dict[str, Tensor]
+
+
+def read_state(path: Path) -> State:
+    """Tensors by name of a .safetensors, .pth, .pt or .h5 file, floats as float32; code in a pickle is refused."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file of weights")
+    readers = {".safetensors": _safetensors, ".pth": _torch, ".pt": _torch, ".h5": _hdf5}
+    if path.suffix not in readers:
+        raise InputError(f"{path}: expected a file of weights that ends in {', '.join(readers)}")
+    state = readers[path.suffix](path)
+    for prefix in ("module.", "model."):
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def _safetensors(path: Path) -> State:
+    with needs_extra("metrics"):
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def _torch(path: Path) -> State:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: holds more than tensors, and such a file could run code, so it was not opened; "
+            "save its state_dict() alone, or convert it to .safetensors"
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise InputError(f"{path}: not a whole file of PyTorch weights ({error})") from error
+    while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path}: expected tensors by name (a state_dict), got {type(state).__name__}")
+    return state
+
+
+def _hdf5(path: Path) -> State:
+    with needs_extra("metrics"):
+        import h5py
+    state: State = {}
+
+    def take(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            state[name] = torch.from_numpy(np.asarray(item[()]))
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(take)
+    except OSError as error:
+        raise InputError(f"{path}: not a whole HDF5 file ({error})") from error
+    return state

@@ -1,0 +1,58 @@
+"""The distance of two pictures in a trained network's features: Liquid Warping GAN, Eq. 3, f."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from warpkit.models.features.vgg import Vgg
+
+PUBLIC_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+"""Of relu1_1 to relu5_1 in the public code; the paper gives none."""
+
+
+class PerceptualLoss(nn.Module):
+    """The weighted sum over layers of the mean absolute difference of features.
+
+    Args:
+        features: a VGG, as `weights.features("vgg")` gives it.
+        weights: of the layers, as many as there are `layers` or more (those left over belong to layers that the
+            network does not have); None: 1 each.
+        size: pictures are first resized to this square ("native" or None: not at all; 224 in the public code).
+        layers: None: the first of each block that the network has, as in the public code.
+        prepare: whether pictures are standardised as the network was trained; False in the public code.
+    """
+
+    def __init__(
+        self,
+        features: Vgg,
+        weights: tuple[float, ...] | None = None,
+        size: int | Literal["native"] | None = None,
+        *,
+        layers: tuple[str, ...] | None = None,
+        prepare: bool = True,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.layers = features.first_of_blocks() if layers is None else layers
+        self.weights = (1.0,) * len(self.layers) if weights is None else weights
+        self.size = None if size == "native" else size
+        self.prepare = prepare
+        if len(self.weights) < len(self.layers):
+            raise ValueError(f"weights: expected {len(self.layers)}, of {self.layers}, got {len(self.weights)}")
+
+    @property
+    def network(self) -> str:
+        """Whose features they are, for logs and results."""
+        return self.features.network
+
+    def forward(self, made: Tensor, truth: Tensor) -> Tensor:
+        """A number, differentiable in `made` `[B, 3, H, W]`; `truth` likewise in [-1, 1]."""
+        if self.size is not None:
+            made, truth = (F.interpolate(x, (self.size, self.size), mode="bilinear") for x in (made, truth))
+        first = self.features(made, self.layers, prepare=self.prepare)
+        second = self.features(truth.detach(), self.layers, prepare=self.prepare)
+        total = made.new_zeros((), dtype=first[0].dtype).float()
+        for weight, one, other in zip(self.weights, first, second, strict=False):
+            total = total + weight * F.l1_loss(one.float(), other.float())
+        return total
