@@ -56,6 +56,11 @@ struct Sorted {
 // wide keys sort twice as fast.
 inline Sorted sort_keys(const torch::stable::Tensor& keys, int64_t count, cudaStream_t stream) {
   using torch::stable::Tensor;
+  STD_TORCH_CHECK(
+      keys.numel() < (int64_t(1) << 31),
+      "warpkit: under torch.use_deterministic_algorithms a gradient on CUDA takes fewer than 2^31 "
+      "pixels a call, as torch sorts no more; got ",
+      keys.numel(), ": split the batch");
   using torch::stable::detail::from;
   using torch::stable::detail::to;
   std::array<StableIValue, 4> stack{from(keys), from(std::optional<bool>(true)), from(int64_t(-1)),
