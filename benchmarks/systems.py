@@ -5,9 +5,12 @@ Shapes alone are followed (fake tensors), so that 1920 x 1920 takes no longer th
 """
 
 import argparse
+import statistics
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -111,12 +114,10 @@ def describe(presets: list[str], sizes: list[int], sources: list[int]) -> None:
     print()
     print("| preset | size | sources | once a person: GMAC | MiB | a frame: GMAC | MiB |")
     print("|---|---|---|---|---|---|---|")
-    for name in presets:
-        for size in sizes:
-            for count in sources:
-                once, frame = rendering(name, size, count)
-                cells = (f"{cost.macs / 1e9:.1f} | {cost.peak / 2**20:.0f}" for cost in (once, frame))
-                print(f"| `{name}` | {size} | {count} | " + " | ".join(cells) + " |")
+    for name, size, count in product(presets, sizes, sources):
+        once, frame = rendering(name, size, count)
+        cells = (f"{cost.macs / 1e9:.1f} | {cost.peak / 2**20:.0f}" for cost in (once, frame))
+        print(f"| `{name}` | {size} | {count} | " + " | ".join(cells) + " |")
 
 
 def rendering(preset: str, size: int, sources: int) -> tuple[Cost, Cost]:
@@ -127,6 +128,27 @@ def rendering(preset: str, size: int, sources: int) -> tuple[Cost, Cost]:
         once = cost(lambda: system.encode_sources(batch))
         encoded = system.encode_sources(batch)
         return once, cost(lambda: system.render(encoded, batch))
+
+
+def timed(preset: str, size: int, sources: int, device: torch.device) -> tuple[float, float]:
+    """Milliseconds to encode a person's sources and to render a frame, really computed: the median of five each."""
+    system = build(preset).eval().to(device, memory_format=torch.channels_last)
+    batch = blank(system, size, sources).to(device)
+    batch.flow.grid.uniform_(-1, 1)
+    with torch.no_grad():
+        encoded = system.encode_sources(batch)
+
+        def median(call: Callable[[], Any]) -> float:
+            seconds = []
+            for _ in range(6):
+                began = time.perf_counter()
+                call()
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                seconds.append(time.perf_counter() - began)
+            return 1000 * statistics.median(seconds[1:])
+
+        return median(lambda: system.encode_sources(batch)), median(lambda: system.render(encoded, batch))
 
 
 def training(preset: str, size: int, sources: int, *, bf16: bool, recompute: Callable[[nn.Module], Any] | None) -> int:
@@ -160,7 +182,16 @@ def main() -> None:
     parser.add_argument("--size", nargs="+", type=int, default=[256, 512, 1024, 1920])
     parser.add_argument("--sources", nargs="+", type=int, default=[2])
     parser.add_argument("--training", action="store_true", help="memory of a training step instead")
+    parser.add_argument("--time", action="store_true", help="milliseconds instead, on --device")
+    parser.add_argument("--device", default="cpu", type=torch.device)
     arguments = parser.parse_args()
+    if arguments.time:
+        print("| preset | size | sources | once a person, ms | a frame, ms |")
+        print("|---|---|---|---|---|")
+        for name, size, count in product(arguments.presets, arguments.size, arguments.sources):
+            once, frame = timed(name, size, count, arguments.device)
+            print(f"| `{name}` | {size} | {count} | {once:.0f} | {frame:.0f} |")
+        return
     if not arguments.training:
         describe(arguments.presets, arguments.size, arguments.sources)
         return
@@ -168,12 +199,10 @@ def main() -> None:
 
     print("| preset | size | sources | GiB, float32 | bfloat16 | bfloat16, activations computed again |")
     print("|---|---|---|---|---|---|")
-    for name in arguments.presets:
-        for size in arguments.size:
-            for count in arguments.sources:
-                ways = ((False, None), (True, None), (True, recompute))
-                peaks = [training(name, size, count, bf16=bf16, recompute=again) / GIB for bf16, again in ways]
-                print(f"| `{name}` | {size} | {count} | " + " | ".join(f"{peak:.2f}" for peak in peaks) + " |")
+    for name, size, count in product(arguments.presets, arguments.size, arguments.sources):
+        ways = ((False, None), (True, None), (True, recompute))
+        peaks = [training(name, size, count, bf16=bf16, recompute=again) / GIB for bf16, again in ways]
+        print(f"| `{name}` | {size} | {count} | " + " | ".join(f"{peak:.2f}" for peak in peaks) + " |")
 
 
 if __name__ == "__main__":
