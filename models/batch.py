@@ -4,6 +4,7 @@ Data give `Pictures`; `Conditions` say what a system is shown of a body; `make_b
 system reads nothing else, so that it never asks which body model or data set the pictures came from.
 """
 
+import weakref
 from dataclasses import dataclass, fields, replace
 from typing import Literal, Protocol, Self
 
@@ -98,7 +99,9 @@ class UvCondition:
 
     def __call__(self, fragments: Fragments, vertices: Tensor) -> Tensor:
         """`[B, 3, H, W]`."""
-        uv = interpolate(self.uv.to(vertices), self.faces.to(vertices.device), fragments)
+        if self.uv.device != vertices.device:  # once, not for every picture
+            self.uv, self.faces = self.uv.to(vertices.device), self.faces.to(vertices.device)
+        uv = interpolate(self.uv.to(vertices), self.faces, fragments)
         beside = (fragments.face_index < 0).to(uv)[..., None]
         return torch.cat([uv, beside], -1).movedim(-1, 1)
 
@@ -127,15 +130,17 @@ class SurfaceCondition:
 
     def __call__(self, fragments: Fragments, vertices: Tensor) -> Tensor:
         """`[B, channels, H, W]`."""
+        if self.places.device != vertices.device:  # once, not for every picture
+            for name in ("model_faces", "parts", "places", "faces"):
+                setattr(self, name, getattr(self, name).to(vertices.device))
         height, width = fragments.face_index.shape[1:]
-        faces = self.model_faces.to(vertices.device)
         mask = fragments.face_index >= 0
-        part = self.parts.to(vertices.device)[fragments.face_index.clamp(min=0).long()]
+        part = self.parts[fragments.face_index.clamp(min=0).long()]
         parts = torch.nn.functional.one_hot(part, len(PARTS)) * mask[..., None]
-        places = interpolate(self.places.to(vertices), self.faces.to(vertices.device), fragments)
+        places = interpolate(self.places.to(vertices), self.faces, fragments)
         square = vertices * vertices.new_tensor([width / height, 1, 1])
         # in x right, y down, z away, counter-clockwise from outside stays so: two axes are turned round
-        normals = interpolate(vertex_normals(square, faces), faces, fragments)
+        normals = interpolate(vertex_normals(square, self.model_faces), self.model_faces, fragments)
         normals = torch.nn.functional.normalize(normals, dim=-1)
         return torch.cat([parts.to(places), places, normals, mask[..., None].to(places)], -1).movedim(-1, 1)
 
@@ -178,10 +183,18 @@ class Batch(_Tensors):
 
 def part_box(vertices: Tensor, model: BodyModel, parts: tuple[str, ...]) -> Tensor:
     """`[B, 4]` (left, top, right, bottom) of the named parts of bodies `[B, V, 3]`, in their coordinates."""
-    numbers = torch.tensor([PARTS.index(part) for part in parts], device=vertices.device)
-    faces = model.faces.to(vertices.device)[torch.isin(model.parts.to(vertices.device), numbers)]
-    points = vertices[:, faces.long().unique(), :2]
+    known = _part_vertices.setdefault(model, {})
+    key = (parts, vertices.device)
+    if key not in known:
+        numbers = torch.tensor([PARTS.index(part) for part in parts], device=model.parts.device)
+        known[key] = model.faces[torch.isin(model.parts, numbers)].long().unique().to(vertices.device)
+    points = vertices[:, known[key], :2]
     return torch.cat([points.amin(1), points.amax(1)], -1)
+
+
+_part_vertices: weakref.WeakKeyDictionary[BodyModel, dict[tuple[tuple[str, ...], torch.device], Tensor]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @torch.no_grad()
@@ -216,6 +229,7 @@ def make_batch(
     if visible is not None or not sources.valid.all():
         valid = sources.valid[:, :, None, None].expand(-1, -1, height, width)
         visible = valid if visible is None else visible & valid
+        flow = Flow(torch.where(valid[..., None], flow.grid, -2.0), visible)
     return Batch(
         sources=sources,
         source_condition=everybody[: batch * count].unflatten(0, (batch, count)),

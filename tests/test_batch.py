@@ -1,11 +1,14 @@
 """What systems are given: conditions, flows and boxes of bodies."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from warpkit import rasterize, warp
+from warpkit import interpolate, rasterize, warp
 from warpkit.models.batch import Pictures, SurfaceCondition, UvCondition, make_batch
 from warpkit.models.bodies import JOINTS, PARTS, Camera, load_body
+from warpkit.models.geometric.mesh import vertex_normals
 
 SIZE = (96, 64)
 
@@ -69,6 +72,35 @@ def test_normals_of_what_faces_the_camera_point_to_it(model):
     assert left[on_body[:, : SIZE[1] // 2 - 6]].mean() < right[on_body[:, SIZE[1] // 2 + 6 :]].mean()
 
 
+def test_normals_are_those_of_the_body_with_y_and_z_turned_round(model):
+    """However wide the picture is: normals are not squeezed with it."""
+    pose = 0.3 * torch.randn(1, len(JOINTS), 3, generator=torch.Generator().manual_seed(0))
+    body = model(pose, model.mean_shape[None])
+    camera = Camera(0.5 * SIZE[0] / model.height(model.mean_shape[None]), torch.tensor([[SIZE[1] / 2, SIZE[0] / 2.0]]))
+    vertices = camera.project(body, SIZE)
+    fragments = rasterize(vertices, model.faces, SIZE)
+    drawn = SurfaceCondition(model)(fragments, vertices)[0, len(PARTS) + 3 : len(PARTS) + 6].movedim(0, -1)
+    exact = interpolate(vertex_normals(body, model.faces), model.faces, fragments)[0] * torch.tensor([1.0, -1.0, -1.0])
+    shown = (fragments.face_index[0] >= 0) & (exact.norm(dim=-1) > 0.1)
+    exact = torch.nn.functional.normalize(exact[shown], dim=-1)
+    torch.testing.assert_close(drawn[shown], exact, atol=1e-3, rtol=0)
+
+
+def test_truth_and_background_come_along(model):
+    vertices = project(model)
+    sources = replace(pictures(vertices[:, None].expand(1, 2, -1, -1)), plate=torch.rand(1, 3, *SIZE))
+    target = replace(pictures(vertices[:, None]), alpha=torch.rand(1, 1, 1, *SIZE))
+    batch = make_batch(sources, vertices, model, UvCondition(model), target=target)
+    assert torch.equal(batch.target_image, target.image[:, 0])
+    assert torch.equal(batch.target_alpha, target.alpha[:, 0])
+    assert torch.equal(batch.plate, sources.plate)
+    assert batch.source_condition.shape == (1, 2, 3, *SIZE)
+    assert torch.equal(batch.source_silhouette[0, 0], batch.target_silhouette[0])  # the same body
+    without = make_batch(sources[:1], vertices, model, UvCondition(model))
+    assert without.target_image is None
+    assert without.source_condition.shape == (1, 1, 3, *SIZE)
+
+
 def test_parts_are_one_hot_on_the_body_alone(model):
     vertices = project(model)
     fragments = rasterize(vertices, model.faces, SIZE)
@@ -102,6 +134,8 @@ def test_pictures_that_fill_up_the_batch_are_never_read(model):
         batch = make_batch(sources, vertices, model, UvCondition(model), visibility=visibility)
         assert not batch.flow.visible[0, 1].any()
         assert batch.flow.visible[0, 0].any()
+        assert (batch.flow.grid[0, 1] == -2).all()  # neither by those who sample without looking at what is visible
+        assert (batch.flow.grid[0, 0][batch.target_silhouette[0, 0] > 0] != -2).any()
 
 
 def test_boxes_hold_their_parts(model):
