@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.torch_version import TorchVersion
 
 import warpkit
 from warpkit import Flow, Fragments, _check
+from warpkit._dispatch import call
 
 B, S, V, F, C, H, W = 2, 3, 10, 12, 4, 6, 7
 GENERATOR = torch.Generator().manual_seed(0)
@@ -291,3 +294,45 @@ def test_cuda_tensor_without_cuda_kernels_says_how_to_get_them(monkeypatch: pyte
     monkeypatch.setattr(_check, "WITH_CUDA", False)
     with pytest.raises(RuntimeError, match=r"vertices is on cuda:0, but .* no CUDA kernels.* reinstall"):
         _check.check_device(vertices=OnCuda())  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    size = np.int64(H), np.int32(W)
+    for ours, theirs in zip(warpkit.rasterize(VERTICES, FACES, size, near=np.float32(1)), FRAGMENTS, strict=True):  # type: ignore[arg-type]
+        assert torch.equal(ours, theirs)
+    visible = warpkit.visible_faces(FACE_INDEX, np.int64(F))  # type: ignore[arg-type]
+    assert torch.equal(visible, warpkit.visible_faces(FACE_INDEX, F))
+    query, features = random(B, C, H, W), random(B, S, C, 5, 8)
+    ours = warpkit.warp_attention(query, features, Flow(GRID), scale=np.float32(0.5))  # type: ignore[arg-type]
+    assert torch.equal(ours, warpkit.warp_attention(query, features, Flow(GRID), scale=0.5))
+
+
+@pytest.mark.parametrize("size", [(True, 4), (np.bool_(True), 4), (4.0, 4), (np.float32(4), 4), (4, torch.tensor(4))])
+def test_a_size_that_is_not_of_integers_is_refused(size: Any) -> None:
+    with pytest.raises(TypeError, match="size: expected two integers"):
+        warpkit.rasterize(VERTICES, FACES, size)
+
+
+@pytest.mark.parametrize("value", [True, "1", None, [1.0], torch.tensor(1.0), 1j], ids=repr)
+def test_a_near_plane_that_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="near: expected a number"):
+        warpkit.rasterize(VERTICES, FACES, (H, W), near=value)
+
+
+def test_without_memory_the_error_tells_what_was_wanted() -> None:
+    side = _check.MAX_SIZE  # 2^44 pixels: more than a processor can address
+    with pytest.raises(RuntimeError, match=rf"found no memory for a tensor \[{B}, {side}, {side}") as caught:
+        warpkit.rasterize(VERTICES, FACES, (side, side))
+    if TorchVersion(torch.__version__) < (2, 13):
+        pytest.skip("before 2.13 PyTorch does not hand on what failed")
+    assert "allocate" in str(caught.value)
+    with pytest.raises(RuntimeError, match="allocate"):
+        warpkit.visible_faces(FACE_INDEX, 2**50)
+
+
+def test_memory_short_on_a_gpu_is_an_out_of_memory_error() -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("found no memory for a tensor [1]: CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with pytest.raises(torch.OutOfMemoryError, match=r"tensor \[1\].*2.00 GiB"):
+        call(fail, FACES)

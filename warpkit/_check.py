@@ -1,5 +1,6 @@
 """Argument checks shared by all ops. Each error names the argument, what was expected and what came."""
 
+import numbers
 import reprlib
 from collections.abc import Sequence
 
@@ -61,13 +62,30 @@ def check_size(name: str, value: object) -> tuple[int, int]:
     """Check (height, width), both from 1 to MAX_SIZE."""
     if isinstance(value, Tensor) or not isinstance(value, Sequence) or len(value) != 2:
         raise TypeError(f"{name}: expected (height, width), got {describe(value)}")
-    height, width = value
-    for side in (height, width):
-        if isinstance(side, bool) or not isinstance(side, int | torch.SymInt):
-            raise TypeError(f"{name}: expected two integers (height, width), got {describe(value)}")
-        if not 1 <= side <= MAX_SIZE:
-            raise ValueError(f"{name}: expected height and width from 1 to {MAX_SIZE}, got {value!r}")
+    height, width = as_integer(value[0]), as_integer(value[1])
+    if height is None or width is None:
+        raise TypeError(f"{name}: expected two integers (height, width), got {describe(value)}")
+    if not (1 <= height <= MAX_SIZE and 1 <= width <= MAX_SIZE):
+        raise ValueError(f"{name}: expected height and width from 1 to {MAX_SIZE}, got {value!r}")
     return height, width
+
+
+def as_integer(value: object) -> int | None:
+    """An integer, NumPy's too, as the ops take it; None: it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | torch.SymInt):
+        return value  # type: ignore[return-value]
+    return int(value) if isinstance(value, numbers.Integral) else None
+
+
+def as_number(value: object) -> float | None:
+    """A real number, NumPy's too, as the ops take it; None: it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float | int | torch.SymFloat | torch.SymInt):
+        return float(value)
+    return float(value) if isinstance(value, numbers.Real) else None
 
 
 def check_face_index(name: str, value: object) -> Tensor:

@@ -129,8 +129,13 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     image_wanted, vertices_wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[3]
-    image_gradient, vertices_gradient = torch.ops.warpkit.antialias_backward(
-        gradient, *ctx.saved_tensors, image_wanted, vertices_wanted, torch.are_deterministic_algorithms_enabled()
+    image_gradient, vertices_gradient = call(
+        torch.ops.warpkit.antialias_backward,
+        gradient,
+        *ctx.saved_tensors,
+        image_wanted,
+        vertices_wanted,
+        torch.are_deterministic_algorithms_enabled(),
     )
     return (
         image_gradient if image_wanted else None,

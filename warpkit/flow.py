@@ -142,7 +142,8 @@ def _backward(ctx: Any, gradient: Tensor | None, _: Any) -> tuple[Tensor | None,
     if gradient is None:
         return (None,) * 6
     vertices_wanted, barycentric_wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[3]
-    vertices_gradient, barycentric_gradient = torch.ops.warpkit.compose_flow_backward(
+    vertices_gradient, barycentric_gradient = call(
+        torch.ops.warpkit.compose_flow_backward,
         gradient,
         *ctx.saved_tensors,
         vertices_wanted,

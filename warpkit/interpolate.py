@@ -77,7 +77,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, Tensor | None]:
     attributes, faces, face_index, barycentric = ctx.saved_tensors
     attributes_wanted, _, _, barycentric_wanted = ctx.needs_input_grad
-    attributes_gradient, barycentric_gradient = torch.ops.warpkit.interpolate_backward(
+    attributes_gradient, barycentric_gradient = call(
+        torch.ops.warpkit.interpolate_backward,
         gradient,
         attributes,
         faces,

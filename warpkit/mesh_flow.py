@@ -116,7 +116,8 @@ def _backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None
     sources_wanted, target_wanted = ctx.needs_input_grad[:2]
     deterministic = torch.are_deterministic_algorithms_enabled()
     barycentric, depth = call(torch.ops.warpkit.barycentrics, target_vertices, faces, face_index, NEAR)
-    sources_gradient, barycentric_gradient = torch.ops.warpkit.compose_flow_backward(
+    sources_gradient, barycentric_gradient = call(
+        torch.ops.warpkit.compose_flow_backward,
         gradient,
         source_vertices,
         faces,
@@ -129,8 +130,15 @@ def _backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None
     )
     target_gradient = None
     if target_wanted:
-        target_gradient = torch.ops.warpkit.barycentrics_backward(
-            barycentric_gradient, torch.zeros_like(depth), target_vertices, faces, face_index, NEAR, deterministic
+        target_gradient = call(
+            torch.ops.warpkit.barycentrics_backward,
+            barycentric_gradient,
+            torch.zeros_like(depth),
+            target_vertices,
+            faces,
+            face_index,
+            NEAR,
+            deterministic,
         )
     return (sources_gradient if sources_wanted else None, target_gradient, *(None,) * 7)
 

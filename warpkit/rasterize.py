@@ -107,21 +107,23 @@ def visible_faces(face_index: Tensor, num_faces: int) -> Tensor:
         TypeError, ValueError: naming the argument.
     """
     face_index = _check.check_face_index("face_index", face_index)
-    if isinstance(num_faces, bool) or not isinstance(num_faces, int | torch.SymInt):
+    count = _check.as_integer(num_faces)
+    if count is None:
         raise TypeError(f"num_faces: expected an integer, got {_check.describe(num_faces)}")
-    if num_faces < 0:
-        raise ValueError(f"num_faces: expected at least 0, got {num_faces}")
+    if count < 0:
+        raise ValueError(f"num_faces: expected at least 0, got {count}")
     _check.check_device(face_index=face_index)
-    return call(torch.ops.warpkit.visible_faces, face_index, num_faces)
+    return call(torch.ops.warpkit.visible_faces, face_index, count)
 
 
 def check_near(near: float) -> float:
     """Check the near plane: a finite number above 0."""
-    if isinstance(near, bool) or not isinstance(near, int | float):
+    number = _check.as_number(near)
+    if number is None:
         raise TypeError(f"near: expected a number, got {_check.describe(near)}")
-    if not 0 < near < float("inf"):
+    if not 0 < number < float("inf"):
         raise ValueError(f"near: expected a finite number above 0, got {near}")
-    return float(near)
+    return number
 
 
 def check_batch(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
@@ -167,7 +169,8 @@ def _(
 
 def _vertices_gradient(ctx: Any, barycentric_gradient: Tensor, depth_gradient: Tensor) -> Tensor:
     vertices, faces, face_index = ctx.saved_tensors
-    return torch.ops.warpkit.barycentrics_backward(
+    return call(
+        torch.ops.warpkit.barycentrics_backward,
         barycentric_gradient,
         depth_gradient,
         vertices,

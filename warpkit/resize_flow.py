@@ -61,7 +61,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor, None, None, None, None]:
     (visible,) = ctx.saved_tensors
-    return torch.ops.warpkit.resize_flow_backward(gradient, visible, *ctx.in_size, ctx.mode), None, None, None, None
+    to_grid = call(torch.ops.warpkit.resize_flow_backward, gradient, visible, *ctx.in_size, ctx.mode)
+    return to_grid, None, None, None, None
 
 
 def _no_second_gradient(ctx: Any, *gradients: Tensor) -> Any:

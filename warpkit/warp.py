@@ -90,8 +90,15 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     features, grid, visible = ctx.saved_tensors
     features_wanted, grid_wanted = ctx.needs_input_grad[:2]
-    features_gradient, grid_gradient = torch.ops.warpkit.warp_backward(
-        gradient, features, grid, visible, features_wanted, grid_wanted, torch.are_deterministic_algorithms_enabled()
+    features_gradient, grid_gradient = call(
+        torch.ops.warpkit.warp_backward,
+        gradient,
+        features,
+        grid,
+        visible,
+        features_wanted,
+        grid_wanted,
+        torch.are_deterministic_algorithms_enabled(),
     )
     return features_gradient if features_wanted else None, grid_gradient if grid_wanted else None, None
 

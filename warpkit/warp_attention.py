@@ -53,12 +53,11 @@ def warp_attention(
         if value.dim() != 5 or value.shape[:2] != features.shape[:2] or value.shape[3:] != features.shape[3:]:
             expected = f"[{batch}, {sources}, Cv, {features.shape[3]}, {features.shape[4]}], as features"
             _check.check_shape("value", value, expected, False)
-    if scale is None:
-        scale = float(channels) ** -0.5 if channels > 0 else 1.0
-    elif isinstance(scale, bool) or not isinstance(scale, float | int | torch.SymFloat | torch.SymInt):
+    number = (float(channels) ** -0.5 if channels > 0 else 1.0) if scale is None else _check.as_number(scale)
+    if number is None:
         raise TypeError(f"scale: expected a number or None, got {_check.describe(scale)}")
     _check.check_device(features=features, query=query, grid=grid, visible=visible, value=value)
-    return call(torch.ops.warpkit.warp_attention, query, features, grid, visible, value, float(scale))
+    return call(torch.ops.warpkit.warp_attention, query, features, grid, visible, value, number)
 
 
 @torch.library.register_fake("warpkit::warp_attention")
@@ -98,7 +97,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     query_wanted, features_wanted, grid_wanted, _, value_wanted, _ = wanted = ctx.needs_input_grad
-    to_query, to_features, to_value, to_grid = torch.ops.warpkit.warp_attention_backward(
+    to_query, to_features, to_value, to_grid = call(
+        torch.ops.warpkit.warp_attention_backward,
         gradient,
         *ctx.saved_tensors,
         ctx.scale,

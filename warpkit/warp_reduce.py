@@ -104,7 +104,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     features_wanted, grid_wanted, _, weights_wanted, _ = wanted = ctx.needs_input_grad
-    to_features, to_grid, to_weights = torch.ops.warpkit.warp_reduce_backward(
+    to_features, to_grid, to_weights = call(
+        torch.ops.warpkit.warp_reduce_backward,
         gradient,
         *ctx.saved_tensors,
         ctx.mean,

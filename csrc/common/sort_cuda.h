@@ -65,7 +65,9 @@ inline Sorted sort_keys(const torch::stable::Tensor& keys, int64_t count, cudaSt
   using torch::stable::detail::to;
   std::array<StableIValue, 4> stack{from(keys), from(std::optional<bool>(true)), from(int64_t(-1)),
                                     from(false)};
-  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
+  with_reason([&] {
+    TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
+  });
   const Tensor sorted = to<Tensor>(stack[0]), order = to<Tensor>(stack[1]);
   Tensor starts = make_tensor(keys, {count + 1}, torch::headeronly::ScalarType::Long);
   if (keys.scalar_type() == torch::headeronly::ScalarType::Int) {

@@ -8,8 +8,40 @@
 
 #include <array>
 #include <optional>
+#include <stdexcept>
+#include <string>
+
+// What PyTorch says of the call that failed last on this thread. It has the function from 2.13 on.
+extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();
 
 namespace warpkit {
+
+inline std::string last_failure() {
+  const char* what = torch_exception_get_what_without_backtrace != nullptr
+                         ? torch_exception_get_what_without_backtrace()
+                         : nullptr;
+  return what != nullptr ? what : "";
+}
+
+// A call through the stable ABI, which fails with PyTorch's reason: the ABI's own checks leave it out, and
+// most often it is that memory is short.
+template <typename Run>
+auto with_reason(const Run& run) {
+  try {
+    return run();
+  } catch (const std::exception& error) {
+    const std::string reason = last_failure();
+    throw std::runtime_error(reason.empty() ? error.what() : reason);
+  }
+}
+
+[[noreturn]] __attribute__((noinline, cold)) inline void fail_for_memory(
+    torch::headeronly::IntHeaderOnlyArrayRef shape, bool on_cpu) {
+  std::string text = "warpkit: found no memory for a tensor [";
+  for (size_t d = 0; d < shape.size(); ++d) text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
+  const std::string reason = last_failure();
+  throw std::runtime_error(text + "]" + (!reason.empty() ? ": " + reason : on_cpu ? "" : ": out of memory"));
+}
 
 // Uninitialised, contiguous, on the device of `like`; its dtype too unless another is given.
 inline torch::stable::Tensor make_tensor(const torch::stable::Tensor& like,
@@ -32,14 +64,16 @@ inline torch::stable::Tensor make_tensor(const torch::stable::Tensor& like,
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(like.get(), &device_index));
   AtenTensorHandle made = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(shape.size()), shape.data(),
-                                                  strides.data(), type, device_type, device_index, &made));
+  if (aoti_torch_empty_strided(static_cast<int64_t>(shape.size()), shape.data(), strides.data(), type,
+                               device_type, device_index, &made) != TORCH_SUCCESS) {
+    fail_for_memory(shape, device_type == aoti_torch_device_type_cpu());
+  }
   return torch::stable::Tensor(made);
 }
 
 // The tensor itself where it is contiguous already.
 inline torch::stable::Tensor as_contiguous(const torch::stable::Tensor& tensor) {
-  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+  return tensor.is_contiguous() ? tensor : with_reason([&] { return torch::stable::contiguous(tensor); });
 }
 
 }  // namespace warpkit

@@ -261,7 +261,8 @@ Tensor visible_faces(const Tensor& face_index_in, int64_t num_faces) {
   STD_TORCH_CHECK(num_faces >= 0, "num_faces: expected at least 0, got ", num_faces);
   const Tensor face_index = as_contiguous(face_index_in);
   const int64_t batch = face_index.size(0), pixels = face_index.size(1) * face_index.size(2);
-  Tensor visible = torch::stable::new_zeros(face_index, {batch, num_faces}, ScalarType::Bool);
+  Tensor visible =
+      with_reason([&] { return torch::stable::new_zeros(face_index, {batch, num_faces}, ScalarType::Bool); });
   const auto* ids = static_cast<const int32_t*>(face_index.const_data_ptr());
   auto* out = static_cast<unsigned char*>(visible.mutable_data_ptr());
   constexpr int64_t kPixels = int64_t(1) << 16;

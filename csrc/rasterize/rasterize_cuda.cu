@@ -346,7 +346,9 @@ Tensor visible_faces(const Tensor& face_index_in, int64_t num_faces) {
   const torch::stable::accelerator::DeviceGuard guard(face_index_in.get_device_index());
   const Tensor face_index = as_contiguous(face_index_in);
   const int64_t pixels = face_index.size(1) * face_index.size(2), total = face_index.size(0) * pixels;
-  Tensor visible = torch::stable::new_zeros(face_index, {face_index.size(0), num_faces}, ScalarType::Bool);
+  Tensor visible = with_reason([&] {
+    return torch::stable::new_zeros(face_index, {face_index.size(0), num_faces}, ScalarType::Bool);
+  });
   if (total > 0 && num_faces > 0) {
     mark_faces<<<blocks_for(total, kThreads), kThreads, 0, current_stream(face_index)>>>(
         static_cast<const int32_t*>(face_index.const_data_ptr()), total, pixels, num_faces,
