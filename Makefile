@@ -102,7 +102,7 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt Makefile $(shell find cs
 	@echo "== what warpkit is built with"
 	@requires=$$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])'); \
 	$(PIP) install -q -c .venv/constraints.txt $$requires cmake ninja
-	@echo "== warpkit [$(EXTRAS)]: the kernels are compiled now, which takes a minute or two"
+	@echo "== warpkit [$(EXTRAS)]: the kernels are compiled now: a minute or two, several more where nvcc is found"
 	@$(PIP) install -c .venv/constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
 	@touch $@
 

@@ -306,3 +306,14 @@ BAD_CALLS = {
 def test_bad_argument_is_named(message: str, call: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         call()
+
+
+def test_saved_flows_and_fragments_load_as_weights(tmp_path: Any) -> None:
+    fragments = warpkit.rasterize(torch.randn(1, 6, 3), torch.tensor([[0, 1, 2], [3, 4, 5]]), (4, 5))
+    saved = {"flow": Flow(torch.randn(1, 2, 4, 5, 2), torch.rand(1, 2, 4, 5) < 0.5), "fragments": fragments}
+    torch.save(saved, tmp_path / "saved.pt")
+    loaded = torch.load(tmp_path / "saved.pt", weights_only=True)
+    assert type(loaded["flow"]) is Flow
+    assert type(loaded["fragments"]) is warpkit.Fragments
+    for name, parts in saved.items():
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(loaded[name], parts, strict=True))
