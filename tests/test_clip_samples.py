@@ -19,6 +19,7 @@ from warpkit.models.batch import Pictures, SurfaceCondition, make_batch
 from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.data.clips import ClipSamples as AnyClipSamples
 from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
+from warpkit.models.data.clips import samples as samples_module
 from warpkit.models.data.clips.store import Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
 
@@ -183,10 +184,10 @@ def test_data_set_s_own_split_is_followed(cache: Path, model: BodyModel, tmp_pat
     for entry in entries:
         entry["split"] = "test" if entry["identity"] == "ann" else "train"
     told = edited(cache, tmp_path / "told", clips=entries)
-    assert {entry.identity for entry in ClipSamples(told, model, split="test").clips} == {"ann"}
-    assert "ann" not in {entry.identity for entry in ClipSamples(told, model).clips}
+    assert {entry.identity for entry in ClipSamples(told, model, split="test").clips} == {"0/ann"}
+    assert "0/ann" not in {entry.identity for entry in ClipSamples(told, model).clips}
     drawn = [ClipSamples(told, model, split="test", data_set_split=False, seed=seed) for seed in range(6)]
-    assert {entry.identity for part in drawn for entry in part.clips} != {"ann"}
+    assert {entry.identity for part in drawn for entry in part.clips} != {"0/ann"}
 
 
 def test_views_are_taken_where_the_data_set_says_that_people_turn(
@@ -215,6 +216,41 @@ def test_caches_that_cannot_be_drawn_from_are_told_apart(cache: Path, model: Bod
             ClipSamples(edited(cache, tmp_path / str(number), **changes), model)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="warpkit prepare"):
         ClipSamples(tmp_path, model)
+
+
+def test_several_caches_are_drawn_as_one_and_their_people_never_mixed(
+    cache: Path, model: BodyModel, tmp_path: Path
+) -> None:
+    entries = json.loads((cache / "index.json").read_text())["clips"]
+    halves = [
+        edited(
+            cache, tmp_path / "one", clips=[entry for entry in entries if entry["clothes"] in ("red", "blue", "coat")]
+        ),
+        edited(cache, tmp_path / "two", clips=[entry for entry in entries if entry["clothes"] in ("green", "dress")]),
+    ]
+    samples = ClipSamples(halves, model, split=None)
+    assert len(samples.clips) == 5
+    assert len({target[:2] for _, target, _ in draws(samples, 1)}) == 5
+    transferred = {
+        (*target[:2], *given[0][:2])
+        for given, target, _ in draws(ClipSamples(halves, model, split=None, task="transfer"), 1)
+    }
+    assert transferred == {("ann", "red", "ann", "blue"), ("ann", "blue", "ann", "red")}  # not green: another cache's
+    twice = ClipSamples([halves[0], cache], model, split=None)
+    assert len(twice.clips) == 7  # a video that lies in both counts once …
+    for seed in range(4):
+        parts = [ClipSamples([halves[0], cache], model, split=split, seed=seed) for split in ("train", "test")]
+        keys = [{entry.key for entry in part.clips} for part in parts]
+        assert not keys[0] & keys[1]  # … and not on one side in one and on the other in the other
+        assert len(keys[0] | keys[1]) == 7
+
+
+def test_more_clips_are_read_at_once_than_files_are_kept_open(
+    cache: Path, model: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = ClipSamples(cache, model, split=None).draw(0, 6, 2, "transfer")
+    monkeypatch.setattr(samples_module, "OPEN_FILES", 1)
+    assert same(ClipSamples(cache, model, split=None).draw(0, 6, 2, "transfer"), expected)
 
 
 def test_task_that_nobody_can_play_is_refused(cache: Path, model: BodyModel, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +42,8 @@ class ClipSamples:
     """Draws from a cache that `prepare_clips` made.
 
     Args:
-        cache: the folder.
+        cache: the folder, or several, whose videos are then drawn alike, as the paper trains on three data sets. Each
+            is split by itself; a video that lies in several counts in the first.
         model: the body model that the clips were made with.
         split: "train" or "test"; None: all clips.
         size: of the pictures, at most that of the clips; None: theirs.
@@ -61,7 +64,7 @@ class ClipSamples:
 
     def __init__(
         self,
-        cache: str | Path,
+        cache: str | Path | Sequence[str | Path],
         model: BodyModel,
         *,
         split: Split | None = "train",
@@ -77,35 +80,39 @@ class ClipSamples:
             raise ValueError(f"split must be 'train', 'test' or None, got {split!r}")
         if by not in ("clothes", "identity"):
             raise ValueError(f"by must be 'clothes' or 'identity', got {by!r}")
-        self.cache, self.model, self.seed, self.task = Path(cache), model, seed, _task(task)
-        index = Index.read(self.cache)
-        if not index.complete:
-            raise InputError(f"{cache} is not finished: run `warpkit prepare` again, it goes on where it stopped")
-        if index.settings["body_digest"] != body_digest(model):
-            raise InputError(
-                f"{cache} was prepared with the body {index.settings['body']!r}, and its bodies cannot be drawn with "
-                f"this {model.name!r}: prepare it again with the same body"
-            )
-        self.size = index.settings["size"] if size is None else size
-        if not 8 <= self.size <= index.settings["size"]:
-            raise InputError(f"{cache} has pictures of {index.settings['size']} pixels; {self.size} cannot be had")
-        everything = list(index.clips)
-        self.splits = split_clips(everything, seed, by=by, test_share=test_share, data_set_split=data_set_split)
-        wanted = [entry for entry in everything if split is None or self.splits[entry.name] == split]
-        if not wanted:
-            raise InputError(f"{cache}: of its {len(everything)} clips none is for {split or 'use'}")
+        self.model, self.seed, self.task = model, seed, _task(task)
+        self.caches = [Path(one) for one in ([cache] if isinstance(cache, str | Path) else cache)]
+        indices = [_read(one, model) for one in self.caches]
+        largest = min((index.settings["size"] for index in indices), default=0)
+        self.size = largest if size is None else size
+        if not 8 <= self.size <= largest:
+            raise InputError(f"{self._called} has pictures of {largest} pixels; {self.size} cannot be had")
         self._open: OrderedDict[str, StoredClip] = OrderedDict()
         self._process = os.getpid()
+        self._paths: dict[str, Path] = {}
         self.clips: list[Entry] = []
         self._arrays: list[dict[str, np.ndarray]] = []
-        for entry in wanted:
-            arrays = _fitting(self._clip(entry.key).arrays, least_fit)
-            if len(arrays["number"]) >= LEAST_FRAMES:
-                self.clips.append(entry)
-                self._arrays.append(arrays)
+        wanted = 0
+        for number, (place, index) in enumerate(zip(self.caches, indices, strict=True)):
+            splits = split_clips(index.clips, seed, by=by, test_share=test_share, data_set_split=data_set_split)
+            for entry in index.clips:
+                if entry.key in self._paths:
+                    continue
+                self._paths[entry.key] = clip_path(place, entry.key)
+                if split not in (None, splits[entry.name]):
+                    continue
+                wanted += 1
+                arrays = _fitting(self._clip(entry.key), least_fit)
+                if len(arrays["number"]) >= LEAST_FRAMES:
+                    # people of two data sets are two, whatever they are called
+                    self.clips.append(replace(entry, identity=f"{number}/{entry.identity}"))
+                    self._arrays.append(arrays)
+        if not wanted:
+            total = sum(len(index.clips) for index in indices)
+            raise InputError(f"{self._called}: of {total} clips none is for {split or 'use'}")
         if not self.clips:
             raise InputError(
-                f"{cache}: in none of {len(wanted)} clips the bodies fit the people (intersection over union of at "
+                f"{self._called}: in none of {wanted} clips the bodies fit the people (intersection over union of at "
                 f"least {least_fit})"
             )
         self._of_person: dict[tuple[str, str], list[int]] = {}
@@ -115,6 +122,10 @@ class ClipSamples:
             self._of_identity.setdefault(entry.identity, {}).setdefault(entry.clothes, []).append(number)
         self._dressers = [who for who, outfits in self._of_identity.items() if len(outfits) > 1]
         self._turning = self._clips_that_turn()
+
+    @property
+    def _called(self) -> str:
+        return ", ".join(map(str, self.caches)) or "no cache"
 
     def __len__(self) -> int:
         """How many frames can be drawn."""
@@ -129,12 +140,12 @@ class ClipSamples:
             self._open, self._process = OrderedDict(), os.getpid()
         clip = self._open.pop(key, None)
         if clip is None:
-            clip = StoredClip(clip_path(self.cache, key))
+            clip = StoredClip(self._paths[key])
             if clip.about.get("key") != key:
                 raise InputError(f"{clip.path} is not the clip it should be: prepare the clips again")
         self._open[key] = clip
         while len(self._open) > OPEN_FILES:
-            self._open.popitem(last=False)[1].close()
+            self._open.popitem(last=False)  # it closes when nobody reads it any more
         return clip
 
     def _clip_of(self, number: int) -> StoredClip:
@@ -208,7 +219,7 @@ class ClipSamples:
     def _transfer(self, random: np.random.Generator, sources: int) -> list[Pick]:
         if not self._dressers:
             raise InputError(
-                f"{self.cache}: nobody wears two outfits in these {len(self.clips)} clips, which appearance transfer "
+                f"{self._called}: nobody wears two outfits in these {len(self.clips)} clips, which appearance transfer "
                 "needs; clothes are told by the folder's layout: IDENTITY/CLOTHES/video"
             )
         outfits = self._of_identity[self._dressers[int(random.integers(len(self._dressers)))]]
@@ -226,8 +237,8 @@ class ClipSamples:
     def _view(self, random: np.random.Generator, sources: int) -> list[Pick]:
         if not self._turning:
             raise InputError(
-                f"{self.cache}: nobody turns by {np.degrees(OTHER_VIEW):.0f}° in these {len(self.clips)} clips, which "
-                "views need"
+                f"{self._called}: nobody turns by {np.degrees(OTHER_VIEW):.0f}° in these {len(self.clips)} clips, "
+                "which views need"
             )
         clips = self._turning[int(random.integers(len(self._turning)))]
         clip = clips[int(random.integers(len(clips)))]
@@ -258,10 +269,9 @@ class ClipSamples:
         shape = torch.from_numpy(np.stack([one["shape"] for one, _ in rows]))
         scale = torch.from_numpy(np.stack([one["scale"][frame] for one, frame in rows]))
         offset = torch.from_numpy(np.stack([one["offset"][frame] for one, frame in rows]))
-        stored = int(files[0].about["size"])
         device = self.model.faces.device
         vertices = self.model(pose.to(device), shape.to(device)).cpu()
-        vertices = Camera(scale, offset).project(vertices, (stored, stored))
+        vertices = Camera(scale, offset).project(vertices, (1, 1))
         return Pictures(
             image=_tensor(np.stack(images)).movedim(-1, 1).contiguous().unflatten(0, (batch, count)) * 2 - 1,
             alpha=_tensor(np.stack(alphas))[:, None].unflatten(0, (batch, count)),
@@ -277,11 +287,29 @@ class ClipSamples:
         return _tensor(np.stack(known)).movedim(-1, 1).contiguous() * 2 - 1 if len(known) == len(plates) else None
 
 
-def _fitting(arrays: dict[str, np.ndarray], least: float) -> dict[str, np.ndarray]:
-    """Of the frames those whose body fits; `number` says which of the clip's they are."""
+def _read(cache: Path, model: BodyModel) -> Index:
+    """A cache's index, if it can be drawn from."""
+    index = Index.read(cache)
+    if not index.complete:
+        raise InputError(f"{cache} is not finished: run `warpkit prepare` again, it goes on where it stopped")
+    if index.settings["body_digest"] != body_digest(model):
+        raise InputError(
+            f"{cache} was prepared with the body {index.settings['body']!r}, and its bodies cannot be drawn with "
+            f"this {model.name!r}: prepare it again with the same body"
+        )
+    return index
+
+
+def _fitting(clip: StoredClip, least: float) -> dict[str, np.ndarray]:
+    """Of the frames those whose body fits.
+
+    `number` says which of the clip's they are; cameras are in pictures of one pixel, whatever the size.
+    """
+    arrays, size = clip.arrays, clip.about["size"]
     kept = np.flatnonzero(arrays["iou"] >= least)
-    names = ("pose", "scale", "offset", "keypoints", "yaw")
-    return {"shape": arrays["shape"], "number": kept, **{name: arrays[name][kept] for name in names}}
+    result = {name: arrays[name][kept] for name in ("pose", "keypoints", "yaw")}
+    result |= {name: arrays[name][kept] / np.float32(size) for name in ("scale", "offset")}
+    return {**result, "shape": arrays["shape"], "number": kept}
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
@@ -319,7 +347,7 @@ def _has_other_view(yaw: np.ndarray) -> np.ndarray:
 
 
 def split_clips(
-    clips: list[Entry],
+    clips: Sequence[Entry],
     seed: int,
     *,
     by: Literal["clothes", "identity"] = "clothes",
