@@ -1,12 +1,19 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from warpkit import Flow, compose_flow, rasterize, warp
 from warpkit.models.bodies import load_body
 from warpkit.models.data.people import RenderedPeople
+from warpkit.models.data.people.baked import PEOPLE, Baked, bake_people, photos_of
+from warpkit.models.data.people.layers import Figure
+from warpkit.models.data.people.paint import Paint
+from warpkit.models.data.people.photos import Photos
 from warpkit.models.data.people.poses import motion_frames
 from warpkit.models.data.people.samples import IDENTITIES
-from warpkit.models.data.people.wardrobe import people
+from warpkit.models.data.people.wardrobe import people, photographic
+from warpkit.models.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +133,66 @@ def test_a_gpu_draws_the_same_people(model):
     here, _ = RenderedPeople(model, 64).draw(0, 2, 1)
     there, _ = RenderedPeople(model, 64, device="cuda").draw(0, 2, 1)
     assert ((here.image - there.image.cpu()).abs().mean(2) < 0.05).float().mean() > 0.98
+
+
+def one_colour(model, colour, outwards):
+    atlas = torch.tensor(colour, dtype=torch.uint8)[:, None, None].expand(3, 64, 64).clone()
+    return Baked("one", atlas, torch.full((model.num_vertices, 3), outwards), model.mean_shape, None)
+
+
+def test_photographic_people_take_head_top_and_legs_from_whom_they_are_told(model, monkeypatch, tmp_path):
+    outfits = [one_colour(model, colour, 0.0) for colour in ((200, 20, 20), (20, 200, 20), (20, 20, 200))]
+    monkeypatch.setattr("warpkit.models.data.people.samples.bake_people", lambda *_: outfits)
+    data = RenderedPeople(model, 64, faults=False, flat_light=True, supersample=1, baked=tmp_path, baked_share=1.0)
+    # a texture of one colour is all skin: it takes the colour of the head's
+    for step in range(3):
+        drawn = data.draw_with_truth(step, 1, 1)
+        covered = drawn.truth.alpha[0, 0, 0] == 1
+        body = data.figure.layer_of_face[drawn.truth.rendered.fragments.face_index[0].clamp(min=0).long()] == 0
+        colours = (drawn.truth.image[0, 0][:, covered & body] + 1) * 127.5
+        assert (colours.amax(0) > 150).all()
+        assert colours.std(1).max() < 2
+
+
+def test_photographic_cloth_is_dyed_and_skin_is_not(model):
+    outfit = one_colour(model, (180, 120, 90), 0.0)
+    figure = Figure(model, torch.device("cpu"))
+    photos = Photos([outfit], model, figure, torch.device("cpu"))
+    photos.texels[:, 3] = 0  # no texel is skin
+    places = torch.tensor([[0.0, 0.3, 0.1], [0.1, -0.5, 0.05], [0.0, 0.7, 0.12]])  # chest, leg, face
+    wearer = photographic(people(model, [4, 4, 4]), torch.zeros(3, 3, dtype=torch.int64), photos.shapes.expand(3, -1))
+    wearer = replace(wearer, dyed=torch.ones_like(wearer.dyed))
+    blank = Paint(torch.zeros(3, 3), torch.zeros(3, 3), torch.zeros(3))
+    dyed = photos.over(blank, wearer, places, torch.full((3, 2), 0.5), figure.marks).albedo
+    own = torch.tensor([180, 120, 90]) / 255
+    assert (dyed[:2] - own).abs().amax(1).min() > 0.02
+    assert torch.allclose(dyed[2], own, atol=1e-3)
+
+
+def test_people_kept_for_results_are_never_baked():
+    for person in ("P008", "P009", "P010"):
+        assert all(person not in names for names in PEOPLE.values())
+        with pytest.raises(InputError, match="not baked"):
+            photos_of(person)
+    assert not set(PEOPLE["train"]) & set(PEOPLE["test"])
+
+
+def test_what_was_baked_is_read_again_and_not_made_again(model, monkeypatch, tmp_path):
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a picture")
+    made = []
+
+    def bake(name, file, sheet, body):
+        made.append(name)
+        return one_colour(body, (10, 20, 30), 0.01)
+
+    monkeypatch.setattr("warpkit.models.data.people.baked.photos_of", lambda _: {"outdoors": [photo]})
+    monkeypatch.setattr("warpkit.models.data.people.baked._bake", bake)
+    first = bake_people(model, "test", tmp_path / "cache")
+    again = bake_people(model, "test", tmp_path / "cache")
+    assert made == ["P007 outdoors"]
+    assert torch.equal(first[0].atlas, again[0].atlas)
+    assert torch.equal(first[0].offsets, again[0].offsets)
+    photo.write_bytes(b"another picture")
+    bake_people(model, "test", tmp_path / "cache")
+    assert len(made) == 2

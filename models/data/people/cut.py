@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from warpkit.models.data.people.layers import Figure, Marks
+from warpkit.models.data.people.layers import LAYERS, Figure, Marks
 from warpkit.models.data.people.noise import noise
 from warpkit.models.data.people.wardrobe import Outfits
 
@@ -60,7 +60,7 @@ def keep(layer: str, places: Tensor, outfit: Outfits, marks: Marks) -> Tensor:
         return (y < waist) & (leg_of(places, marks) < outfit.bottom_length + 0.006 * wobble)
     if layer == "hair":
         ragged = noise(places * places.new_tensor([70.0, 14.0, 70.0]) + outfit.place)[:, 1]
-        return (outfit.hair_volume > 0) & (hair_margin(places, outfit, marks) > 0.025 * ragged)
+        return hair_margin(places, outfit, marks) > 0.025 * ragged
     depth, width = outfit.neckline.unbind(-1)
     base = marks.neck - 0.035 - 0.55 * (z + 0.01) + 1.2 * (x.abs() - 0.05).clamp(min=0)
     if layer == "top":
@@ -71,11 +71,16 @@ def keep(layer: str, places: Tensor, outfit: Outfits, marks: Marks) -> Tensor:
     lapel = outfit.coat_open + 0.45 * (y - marks.neck + 0.22).clamp(min=0)
     hem = marks.hip - outfit.coat_length + 0.004 * wobble
     inside = (arm_of(places, marks) < outfit.coat_sleeve) & (y > hem) & (y < base + 0.02)
-    return outfit.coat_on & inside & ((x.abs() > lapel) | (z < 0))
+    return inside & ((x.abs() > lapel) | (z < 0))
 
 
 def thickness(layer: str, figure: Figure, outfit: Outfits) -> Tensor:
-    """`[B, v]` metres that a layer's vertices stand off the body."""
+    """`[B, v]` metres that a layer's vertices stand off the body; NaN where it is not worn, so that it is not drawn."""
+    worn = outfit.worn[:, LAYERS.index(layer)]
+    return torch.where(worn[:, None], _thickness(layer, figure, outfit), torch.nan)
+
+
+def _thickness(layer: str, figure: Figure, outfit: Outfits) -> Tensor:
     places, marks = figure.shells[layer].places, figure.marks
     count, batch = len(places), len(outfit.identity)
     points = places.expand(batch, count, 3) + 0.3 * outfit.place[:, None]

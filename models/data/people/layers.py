@@ -119,6 +119,8 @@ class Figure:
             model.faces, torch.arange(model.num_vertices), places[0], torch.zeros(model.num_vertices, 3)
         ).to(device)
         self.neighbour = neighbour.to(device)
+        self.uv = None if model.uv is None or model.uv_faces is None else model.uv[model.uv_faces.long()].to(device)
+        """[f, 3, 2] in [0, 1] of the body's faces, where it has any."""
         steps = 0.5 * torch.eye(model.num_shape)
         grown = t_pose(model, model.mean_shape[None] + steps) - t_pose(model, model.mean_shape[None] - steps)
         more, less = (model.keypoints(rest, model.mean_shape[None] + sign * steps).flatten(1) for sign in (1, -1))
@@ -150,7 +152,7 @@ class Figure:
         for layer, stands_off in thickness.items():
             if layer not in ("shoes", "hair"):
                 index = self.shells[layer].vertices.cpu().expand(batch, -1)
-                outer.scatter_reduce_(1, index, stands_off, "amax")
+                outer.scatter_reduce_(1, index, stands_off.nan_to_num(0.0), "amax")
         square = self.growth.T @ self.growth + RELUCTANCE * torch.eye(self.growth.shape[1])
         square = square + LANDMARKS_COUNT * self.keypoint_growth.T @ self.keypoint_growth
         return torch.linalg.solve(square, (outer @ self.growth).T).T

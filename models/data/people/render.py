@@ -11,6 +11,7 @@ from warpkit.models.bodies import Camera
 from warpkit.models.data.people import paint as painting
 from warpkit.models.data.people.cut import keep
 from warpkit.models.data.people.layers import LAYERS, Figure
+from warpkit.models.data.people.photos import FLAT, Photos
 from warpkit.models.data.people.wardrobe import Outfits
 
 
@@ -75,7 +76,7 @@ def nearest_layer(figure: Figure, outfit: Outfits, vertices: Tensor, size: tuple
 
 
 def colours(
-    figure: Figure, outfit: Outfits, fragments: Fragments, normals: Tensor, light: Light
+    figure: Figure, outfit: Outfits, fragments: Fragments, normals: Tensor, light: Light, photos: Photos | None
 ) -> tuple[Tensor, Tensor]:
     """Colours `[N, 3]` in [0, 1] of the N covered sub-pixels, and which they are `[N]`."""
     per_picture = fragments.face_index[0].numel()
@@ -97,6 +98,9 @@ def colours(
         wearer, where = outfit[picture[chosen]], places[chosen]
         if layer == "body":
             paint = painting.skin(wearer, where, figure.marks, figure.eye, figure.nose)
+            if photos is not None and figure.uv is not None:
+                uv = (figure.uv[face[chosen]] * weight[chosen]).sum(1)
+                paint = photos.over(paint, wearer, where, uv, figure.marks)
         else:
             paint = getattr(painting, layer)(wearer, where, figure.marks)
         albedo[chosen], bump[chosen], shine[chosen] = paint.albedo, paint.bump, paint.shine
@@ -108,6 +112,8 @@ def colours(
     sky = 0.5 + 0.5 * normal[:, 1:2]
     wrapped = ((facing + 0.15) / 1.15).clamp(min=0)[:, None]
     shade = lit.lamp * wrapped + torch.lerp(lit.ground, lit.sky, sky)
+    photographed = (outfit.baked[picture, 0] >= 0) & (layer_of == 0)
+    shade = torch.where(photographed[:, None], torch.lerp(shade, torch.ones_like(shade), FLAT), shade)
     return (albedo * shade + lit.lamp * glance[:, None]).clamp(0, 1), covered
 
 
@@ -120,6 +126,7 @@ def draw(
     light: Light,
     size: tuple[int, int],
     supersample: int,
+    photos: Photos | None = None,
 ) -> Rendered:
     """Pictures of `size` of P people; all arguments have one entry for each picture.
 
@@ -132,12 +139,13 @@ def draw(
         light: P.
         size: height and width.
         supersample: sub-pixels along a side of each pixel.
+        photos: the textures that outfits name.
     """
     vertices, normals = figure.dress(body, worn)
     projected = camera.project(vertices, size)
     inner = (size[0] * supersample, size[1] * supersample)
     fragments = nearest_layer(figure, outfit, projected, inner)
-    colour, covered = colours(figure, outfit, fragments, normals, light)
+    colour, covered = colours(figure, outfit, fragments, normals, light, photos)
     canvas = colour.new_zeros(len(body) * inner[0] * inner[1], 4)
     canvas[covered] = F.pad(colour * 2 - 1, (0, 1), value=1.0)
     canvas = canvas.view(len(body), *inner, 4).permute(0, 3, 1, 2)

@@ -13,13 +13,16 @@ from torch import Tensor
 from warpkit.models.batch import Pictures
 from warpkit.models.bodies import BodyModel, Camera
 from warpkit.models.data.people.backgrounds import cut_from, made_up
+from warpkit.models.data.people.baked import bake_people
 from warpkit.models.data.people.cut import thickness
 from warpkit.models.data.people.faults import body_errors, mask_errors, picture_errors
 from warpkit.models.data.people.layers import LAYERS, Figure
+from warpkit.models.data.people.photos import Photos
 from warpkit.models.data.people.poses import motion_frames, poses_of
 from warpkit.models.data.people.render import Light, Rendered, draw
-from warpkit.models.data.people.wardrobe import people
+from warpkit.models.data.people.wardrobe import Outfits, people, photographic
 from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.progress import SILENT, Progress
 
 Split = Literal["train", "test"]
 IDENTITIES = {"train": range(0, 1_000_000), "test": range(1_000_000, 1_001_000)}
@@ -70,6 +73,9 @@ class RenderedPeople:
         faults: false gives perfect sources, masks and bodies.
         flat_light: true leaves light and shade out.
         backgrounds: a folder of pictures to stand in front of; None: made-up places.
+        baked: a folder that keeps photographic people (made there the first time, minutes; extra [demo]); None: none.
+        baked_share: the share of samples that show them, where there is a folder.
+        progress: told how far making them is.
         motions: a folder of motion files to take poses from, beside the library's.
     """
 
@@ -89,6 +95,9 @@ class RenderedPeople:
         flat_light: bool = False,
         backgrounds: Path | None = None,
         motions: Path | None = None,
+        baked: Path | None = None,
+        baked_share: float = 0.5,
+        progress: Progress = SILENT,
     ) -> None:
         if split not in IDENTITIES:
             raise ValueError(f"split must be one of {', '.join(IDENTITIES)}, not {split!r}")
@@ -104,6 +113,14 @@ class RenderedPeople:
         self.figure = Figure(model, self.device)
         self.frames = motion_frames(split, motions)
         self.plates = [] if backgrounds is None else _pictures(Path(backgrounds))
+        self.places_share = 1.0 if self.plates else 0.0
+        self.photos, self.baked_share = None, baked_share
+        if baked is not None:
+            outfits = bake_people(model, split, baked, progress)
+            self.photos = Photos(outfits, model, self.figure, self.device)
+            if not self.plates:
+                self.plates = [one.plate / 127.5 - 1 for one in outfits if one.plate is not None]
+                self.places_share = 0.35 if self.plates else 0.0
 
     def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
         """Sources (N = `sources`) and target (N = 1) of `batch` people."""
@@ -118,10 +135,13 @@ class RenderedPeople:
         numbers, count = IDENTITIES[self.split], sources + 1
         identity = [numbers[int(torch.randint(len(numbers), (1,), generator=dice))] for _ in range(batch)]
         pose = torch.cat([poses_of(self.frames, count, gap, dice).roll(-1, 0) for _ in range(batch)])
-        outfit = people(self.model, identity)
+        outfit = self._photographic(people(self.model, identity), dice)
         row = torch.arange(batch).repeat_interleave(count)
         shape = outfit.shape[row]
-        body = self.model(pose, shape)
+        naked = self.model(pose, shape)
+        body = naked
+        if self.photos is not None:
+            body = self.model(pose, shape, offsets=self.photos.offsets_of(outfit.baked)[row])
         stature = self.model.height(outfit.shape)[row]
         camera = self._cameras(body, stature, self._heads(pose, shape), batch, count, dice)
         tall = camera.scale * stature
@@ -129,7 +149,7 @@ class RenderedPeople:
         here = row.to(self.device)
         on_device = outfit.to(self.device)
         worn = {layer: thickness(layer, self.figure, on_device) for layer in LAYERS[1:]}
-        given, given_camera, error = body, camera, torch.zeros(batch * count)
+        given, given_camera, error = naked, camera, torch.zeros(batch * count)
         if self.faults:
             errors = [body_errors(count, self.model.num_shape, dice) for _ in range(batch)]
             turns, shapes, places, scales = (torch.cat(parts) for parts in zip(*errors, strict=True))
@@ -157,6 +177,7 @@ class RenderedPeople:
             light,
             frame,
             self.supersample,
+            self.photos,
         )
         plate = torch.stack([self._background(dice) for _ in range(batch)])
         image = made.colour + (1 - made.alpha) * plate[here]
@@ -178,11 +199,23 @@ class RenderedPeople:
             Truth(
                 torch.tensor(identity),
                 *exact,
-                people_first(camera.project(body, frame).to(self.device)),
+                people_first(camera.project(naked, frame).to(self.device)),
                 people_first(error),
                 made,
             ),
         )
+
+    def _photographic(self, outfit: Outfits, dice: torch.Generator) -> Outfits:
+        """Some of the people in photographic skins: of one outfit, or head, top and legs of three."""
+        if self.photos is None:
+            return outfit
+        batch = len(outfit.identity)
+        textures = torch.randint(len(self.photos), (batch, 3), generator=dice)
+        numbers = torch.rand(batch, 2, generator=dice)
+        textures = torch.where(numbers[:, :1] < 0.35, textures[:, 1:2], textures)
+        textures = torch.where(numbers[:, 1:] < self.baked_share, textures, -1)
+        shapes = self.photos.shapes[textures[:, 1].clamp(min=0)]
+        return photographic(outfit, textures, shapes + 0.4 * (outfit.shape - self.model.mean_shape.cpu()))
 
     def _heads(self, pose: Tensor, shape: Tensor) -> Tensor:
         points = self.model.keypoints(pose, shape)[:, :5]
@@ -232,7 +265,7 @@ class RenderedPeople:
         return Light(*(part[row].to(self.device) for part in (direction, lamp, sky, ground)))
 
     def _background(self, dice: torch.Generator) -> Tensor:
-        if self.plates:
+        if float(torch.rand(1, generator=dice)) < self.places_share:
             chosen = self.plates[int(torch.randint(len(self.plates), (1,), generator=dice))]
             return cut_from(chosen, self.size, dice).to(self.device)
         return made_up(self.size, dice, self.device)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch
@@ -68,6 +68,9 @@ class Outfits(_Table):
     lips: Tensor  # [B, 3]
     eyes: Tensor  # [B, 3]
     place: Tensor  # [B, 3] in the noise
+    worn: Tensor  # [B, L] bool, of LAYERS
+    baked: Tensor  # [B, 3] which photographic texture head, top and legs come from; -1: painted
+    dyed: Tensor  # [B, 2] bool: whether the photographic top and legs take the colours and patterns of `top`, `bottom`
     hair: Tensor  # [B, 3]
     hair_volume: Tensor  # [B] metres
     hair_line: Tensor  # [B, 2] where it begins above the face, and how far it comes down behind, in heights of the head
@@ -87,7 +90,6 @@ class Outfits(_Table):
     bottom_flare: Tensor  # [B] metres more at its end
     waist: Tensor  # [B] metres above the hip joint
     coat: Cloth
-    coat_on: Tensor  # [B] bool
     coat_length: Tensor  # [B] as top_length
     coat_sleeve: Tensor  # [B]
     coat_open: Tensor  # [B] half width of the gap in front, metres
@@ -175,6 +177,9 @@ def person(model: BodyModel, identity: int) -> Outfits:
         lips=skin * torch.tensor([[0.88, 0.62, 0.64]]) * dice.between(0.85, 1.1, (1, 3)),
         eyes=torch.tensor([dice.one_of(((0.22, 0.13, 0.07), (0.35, 0.45, 0.55), (0.3, 0.35, 0.2)), (3, 1, 1))]),
         place=dice.normal(1, 3) * 7,
+        worn=torch.tensor([[True, True, True, True, dice.chance() < 0.25, volume > 0]]),
+        baked=torch.full((1, 3), -1),
+        dyed=torch.tensor([[dice.chance() < 0.6, dice.chance() < 0.6]]),
         hair=hair.clamp(0.03, 0.95),
         hair_volume=torch.tensor([volume]) * dice.between(0.7, 1.5),
         hair_line=torch.stack([about(0.83, 0.02), about(down, 0.05 + 0.1 * (down < -0.3))], 1),
@@ -194,7 +199,6 @@ def person(model: BodyModel, identity: int) -> Outfits:
         bottom_flare=torch.tensor([flare]) * dice.between(0.6, 1.5),
         waist=dice.between(0.03, 0.13),
         coat=dice.cloth(_COATS, dark=0.3),
-        coat_on=torch.tensor([dice.chance() < 0.25]),
         coat_length=about(dice.one_of((-0.02, 0.05, 0.11), (0.4, 0.3, 0.3)), 0.01),
         coat_sleeve=about(dice.one_of((-0.12, 0.96), (0.15, 0.85)), 0.015),
         coat_open=torch.tensor([dice.one_of((0.0, 0.03, 0.08), (0.35, 0.35, 0.3))]),
@@ -209,3 +213,21 @@ def person(model: BodyModel, identity: int) -> Outfits:
 def people(model: BodyModel, identities: list[int]) -> Outfits:
     """The people of these numbers."""
     return Outfits.joined([person(model, identity) for identity in identities])
+
+
+def photographic(outfits: Outfits, textures: Tensor, shapes: Tensor) -> Outfits:
+    """The same people in photographic skins and clothes: nothing painted is left on them but some coats.
+
+    Args:
+        outfits: B people.
+        textures: `[B, 3]` the numbers of head, top and legs; people with -1 stay as they are.
+        shapes: `[B, K]` their shapes.
+    """
+    baked = textures[:, :1] >= 0
+    layers = torch.tensor([True, False, False, False, True, False])  # body and coat
+    return replace(
+        outfits,
+        baked=textures,
+        worn=torch.where(baked, outfits.worn & layers, outfits.worn),
+        shape=torch.where(baked, shapes, outfits.shape),
+    )

@@ -1,0 +1,137 @@
+"""Photographic people: openpeople's pictures P001-P007 laid on the body's surface, once, and kept in a folder.
+
+P008-P010 are never read here: results are shown on them. Needs the extra [demo].
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import BodyModel
+from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.geometric.appearance import gather_appearance
+from warpkit.models.geometric.background import fill_background, person_hole
+from warpkit.models.geometric.framing import Framing, frame_round
+from warpkit.models.geometric.matte import estimate_foreground, refine_alpha
+from warpkit.models.geometric.view import View
+from warpkit.models.progress import SILENT, Progress
+from warpkit.models.recovery import Person, recover
+
+PEOPLE = {
+    "train": ("P001", "P002", "P003", "P004", "P005", "P006"),
+    "test": ("P007",),
+}
+"""Whose pictures each split shows."""
+SHEET_VIEWS = ((72, 880, 546, 1630), (1262, 880, 1736, 1630), (665, 880, 1140, 1630), (1854, 880, 2328, 1630))
+"""Front, back and both sides in a character sheet: x0, y0, x1, y1."""
+RESOLUTION = 900
+"""Pixels of the squares that photos are cut to."""
+PLATE = 640
+"""Pixels of a background's sides."""
+FORMAT = 1
+"""Part of the cache's keys: a change of what is baked changes it."""
+
+
+@dataclass(frozen=True)
+class Baked:
+    """One person in one outfit."""
+
+    name: str
+    atlas: Tensor
+    """[3, T, T] uint8 colours on the body model's uv."""
+    offsets: Tensor
+    """[V, 3] metres in rest space: clothes and hair."""
+    shape: Tensor
+    """[K]."""
+    plate: Tensor | None
+    """[3, P, P] uint8: what is behind the person, where the picture shows a place."""
+
+
+def photos_of(person: str) -> dict[str, list[Path]]:
+    """The outfits of a person of openpeople and the files that show them.
+
+    Raises:
+        InputError: the extra [demo] is missing, or the person is one that is kept for results.
+    """
+    if person not in (*PEOPLE["train"], *PEOPLE["test"]):
+        raise InputError(f"{person} is not baked: expected one of {', '.join((*PEOPLE['train'], *PEOPLE['test']))}")
+    with needs_extra("demo"):
+        import openpeople
+    assets = Path(openpeople.__file__).parent / "data" / "curated" / person / "assets"
+    return {"outdoors": [assets / "amateur_posture.jpg"], "sheet": [assets / "character_sheet.jpg"]}
+
+
+def bake_people(model: BodyModel, split: str, cache: Path, progress: Progress = SILENT) -> list[Baked]:
+    """All outfits of the split's people: read from `cache`, or made and left there (about 20 s each on one core)."""
+    outfits = [(person, name, files) for person in PEOPLE[split] for name, files in photos_of(person).items()]
+    progress.stage(f"Reading photographic people ({split})", len(outfits))
+    result = []
+    for person, name, files in outfits:
+        path = Path(cache) / f"{person}-{name}-{_key(files, model)}.npz"
+        if not path.exists():
+            _save(path, _bake(f"{person} {name}", files[0], name == "sheet", model))
+        result.append(_load(path, f"{person} {name}"))
+        progress.advance()
+    return result
+
+
+def _key(files: list[Path], model: BodyModel) -> str:
+    digest = hashlib.blake2b(f"{FORMAT} {model.name} {RESOLUTION} {PLATE}".encode(), digest_size=8)
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _view(picture: Tensor, person: Person) -> View:
+    framing = frame_round(person.box, 0.15, RESOLUTION)
+    cut = framing.cut(picture, "border")
+    soft = framing.cut(person.mask[None], "border")[0] * framing.inside(person.size)
+    alpha = refine_alpha(cut, soft)
+    detail = min(1.0, framing.side / RESOLUTION)
+    return View(estimate_foreground(cut, alpha), alpha, framing.body(person.body), detail)
+
+
+@torch.no_grad()
+def _bake(name: str, file: Path, sheet: bool, model: BodyModel) -> Baked:
+    from warpkit.models.media.images import read_image
+
+    whole = read_image(file)
+    pictures = [whole]
+    if sheet:
+        pictures = [np.ascontiguousarray(whole[y0:y1, x0:x1]) for x0, y0, x1, y1 in SHEET_VIEWS]
+    people = [recover(picture, model) for picture in pictures]
+    tensors = [torch.from_numpy(picture).permute(2, 0, 1) / 127.5 - 1 for picture in pictures]
+    appearance = gather_appearance([_view(*pair) for pair in zip(tensors, people, strict=True)], model)
+    plate = None
+    if not sheet:
+        height, width = people[0].size
+        framing = Framing(0.0, max(0.0, (height - width) * 0.6), float(min(height, width)), PLATE)
+        soft = framing.cut(people[0].mask[None], "border")[0]
+        small = framing.cut(tensors[0])
+        plate = _bytes(fill_background(small, person_hole(refine_alpha(small, soft), margin=0.025)))
+    return Baked(name, _bytes(appearance.atlas[0]), appearance.offsets, appearance.shape[0], plate)
+
+
+def _bytes(picture: Tensor) -> Tensor:
+    return ((picture + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def _save(path: Path, baked: Baked) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"atlas": baked.atlas, "offsets": baked.offsets, "shape": baked.shape}
+    if baked.plate is not None:
+        arrays["plate"] = baked.plate
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{key: value.numpy() for key, value in arrays.items()})
+    part.replace(path)  # never half a file under the name that is looked for
+
+
+def _load(path: Path, name: str) -> Baked:
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
+    return Baked(name, arrays["atlas"], arrays["offsets"], arrays["shape"], arrays.get("plate"))
