@@ -1,0 +1,45 @@
+"""What evaluation asks of data: cases of each task of Liquid Warping GAN with Attention, 4.3 to 4.5.
+
+Any `draw(step, batch, sources)` (see `training.Samples`) gives self-imitation. What else data can show, they say by
+having a method `cases`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from warpkit.models.batch import Pictures
+
+Task = Literal["self", "cross", "transfer", "views"]
+TASKS: tuple[Task, ...] = ("self", "cross", "transfer", "views")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something to draw, and what it is compared with."""
+
+    sources: Pictures
+    """B people, N = S."""
+    target_vertices: Tensor
+    """[B, V, 3] NDC: the body that is to be drawn."""
+    truth: Pictures | None = None
+    """N = 1: what it should look like, where that is known."""
+    real: Pictures | None = None
+    """N = L real pictures of the same person, where the truth is not."""
+    parts: tuple[tuple[str, ...] | None, ...] | None = None
+    """For each source the parts of the body that may be taken from it; None: all."""
+    names: tuple[str, ...] = ()
+    """Of the B drawings, such as the angles of views."""
+
+
+@runtime_checkable
+class Cases(Protocol):
+    """Data that have more than self-imitation."""
+
+    tasks: tuple[Task, ...]
+    """Those that they have."""
+
+    def cases(self, task: Task, step: int, sources: int) -> Case:
+        """The case of a number, the same for the same arguments."""
+        ...
