@@ -218,29 +218,68 @@ def make_batch(
         visibility: which flow is kept: as `warpkit.mesh_flow`; None: all, as in the paper's public code.
     """
     batch, count = sources.image.shape[:2]
-    height, width = size = (sources.image.shape[-2], sources.image.shape[-1])
-    faces = model.faces
+    size = (sources.image.shape[-2], sources.image.shape[-1])
     flat = sources.vertices.flatten(0, 1)
-    drawn = rasterize(torch.cat([flat, target_vertices]), faces, size)
-    everybody = condition(drawn, torch.cat([flat, target_vertices]))
-    silhouette = (drawn.face_index >= 0).to(everybody)[:, None]
-    flow = mesh_flow(sources.vertices, target_vertices, faces, size, visibility=visibility)
-    visible = None if visibility is None else flow.visible
-    if visible is not None or not sources.valid.all():
-        valid = sources.valid[:, :, None, None].expand(-1, -1, height, width)
-        visible = valid if visible is None else visible & valid
-        flow = Flow(torch.where(valid[..., None], flow.grid, -2.0), visible)
+    shown, silhouette = _drawn(torch.cat([flat, target_vertices]), model, condition, size)
     return Batch(
         sources=sources,
-        source_condition=everybody[: batch * count].unflatten(0, (batch, count)),
+        source_condition=shown[: batch * count].unflatten(0, (batch, count)),
         source_silhouette=silhouette[: batch * count].unflatten(0, (batch, count)),
         target_vertices=target_vertices,
-        target_condition=everybody[batch * count :],
+        target_condition=shown[batch * count :],
         target_silhouette=silhouette[batch * count :],
-        flow=Flow(flow.grid, visible),
+        flow=_flow(sources, target_vertices, model, size, visibility),
         head_box=part_box(target_vertices, model, ("head",)),
         body_box=part_box(target_vertices, model, PARTS),
         target_image=None if target is None else target.image[:, 0],
         target_alpha=None if target is None else target.alpha[:, 0],
         plate=sources.plate,
     )
+
+
+@torch.no_grad()
+def retarget(
+    batch: Batch,
+    target_vertices: Tensor,
+    model: BodyModel,
+    condition: Condition,
+    *,
+    visibility: Visibility = None,
+) -> Batch:
+    """The same sources with another target: what `make_batch` gives, without drawing the sources again.
+
+    For the frames of a video, whose sources a system encodes once. Arguments are those of `make_batch`; there is no
+    truth.
+    """
+    shown, silhouette = _drawn(target_vertices, model, condition, batch.size)
+    return replace(
+        batch,
+        target_vertices=target_vertices,
+        target_condition=shown,
+        target_silhouette=silhouette,
+        flow=_flow(batch.sources, target_vertices, model, batch.size, visibility),
+        head_box=part_box(target_vertices, model, ("head",)),
+        body_box=part_box(target_vertices, model, PARTS),
+        target_image=None,
+        target_alpha=None,
+    )
+
+
+def _drawn(vertices: Tensor, model: BodyModel, condition: Condition, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Conditions `[N, C, H, W]` and silhouettes `[N, 1, H, W]` of bodies `[N, V, 3]`."""
+    fragments = rasterize(vertices, model.faces, size)
+    shown = condition(fragments, vertices)
+    return shown, (fragments.face_index >= 0).to(shown)[:, None]
+
+
+def _flow(
+    sources: Pictures, target_vertices: Tensor, model: BodyModel, size: tuple[int, int], visibility: Visibility
+) -> Flow:
+    """From the target to each source; its visible is None where everything of every source counts."""
+    flow = mesh_flow(sources.vertices, target_vertices, model.faces, size, visibility=visibility)
+    visible = None if visibility is None else flow.visible
+    if visible is None and sources.valid.all():
+        return Flow(flow.grid)
+    valid = sources.valid[:, :, None, None].expand(-1, -1, *size)
+    visible = valid if visible is None else visible & valid
+    return Flow(torch.where(valid[..., None], flow.grid, -2.0), visible)

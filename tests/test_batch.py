@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from warpkit import interpolate, rasterize, warp
-from warpkit.models.batch import Pictures, SurfaceCondition, UvCondition, make_batch
+from warpkit.models.batch import Pictures, SurfaceCondition, UvCondition, make_batch, retarget
 from warpkit.models.bodies import JOINTS, PARTS, Camera, load_body
 from warpkit.models.geometric.mesh import vertex_normals
 
@@ -148,3 +148,19 @@ def test_boxes_hold_their_parts(model):
     head = batch.head_box[0]
     assert left <= head[0] < head[2] <= right
     assert head[3] < (top + bottom) / 2
+
+
+@pytest.mark.parametrize("visibility", [None, "pixel"])
+def test_another_target_of_the_same_sources_is_what_a_batch_made_anew_has(model, visibility):
+    condition = SurfaceCondition(model)
+    sources = pictures(torch.stack([project(model), project(model, 90)], 1))
+    first = make_batch(sources, project(model, 10), model, condition, visibility=visibility)
+    other = project(model, 60)
+    made = retarget(first, other, model, condition, visibility=visibility)
+    expected = make_batch(sources, other, model, condition, visibility=visibility)
+    for name, value in vars(expected).items():
+        if name not in ("sources", "flow") and value is not None:
+            torch.testing.assert_close(getattr(made, name), value, atol=0, rtol=0, msg=name)
+    torch.testing.assert_close(made.flow.grid, expected.flow.grid, atol=0, rtol=0)
+    assert (made.flow.visible is None) == (visibility is None)
+    assert made.source_condition is first.source_condition

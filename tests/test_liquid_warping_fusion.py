@@ -117,7 +117,7 @@ def test_what_is_hidden_never_bleeds_into_a_coarser_level():
 
 
 def tiny(name, **changes):
-    return build(replace(PRESETS["paper"], fusion=name, width=8, concat_sources=4, **changes)).eval()
+    return build(replace(PRESETS["paper"], fusion=name, width=8, **{"concat_sources": 8, **changes})).eval()
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -149,7 +149,7 @@ def test_a_filler_source_changes_nothing(name):
 def test_sources_are_carried_over_and_may_be_one_or_many(name):
     torch.manual_seed(0)
     system = tiny(name)
-    for count in (1, 3):
+    for count in (1, 3, 8):
         batch = scene(system, sources=count)
         darker = replace(batch, sources=replace(batch.sources, image=batch.sources.image - 1))
         with torch.no_grad():
@@ -160,7 +160,7 @@ def test_sources_are_carried_over_and_may_be_one_or_many(name):
 
 
 def test_more_sources_than_concatenation_has_room_for_are_refused():
-    system = tiny("concat")
+    system = tiny("concat", concat_sources=4)
     batch = scene(system, sources=5)
     with pytest.raises(ValueError, match="concat_sources has room for 4, got 5"):
         system.render(system.encode_sources(batch), batch)
