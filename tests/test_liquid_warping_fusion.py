@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from liquid_warping_scene import scene
+from liquid_warping_scene import body, scene
 
 from warpkit import Flow
+from warpkit.models.batch import make_batch
 from warpkit.models.systems.liquid_warping import PRESETS, STRATEGIES, build
 from warpkit.models.systems.liquid_warping.inputs import LevelFlows
 
@@ -105,13 +106,14 @@ def test_what_is_hidden_never_bleeds_into_a_coarser_level():
     own = places(32, 32)
     visible = own.norm(dim=-1) < 0.7
     grid = torch.where(visible[..., None], own, -2.0)
-    for flow in (Flow(grid, visible), Flow(grid)):
+    valid = torch.ones(1, 1, dtype=torch.bool)
+    for flow, everything in ((Flow(grid, visible), False), (Flow(grid), True), (Flow(grid, visible | True), True)):
         for size in ((16, 16), (8, 8), (11, 7)):
-            level = LevelFlows(flow, "masked")(size).grid
+            level = LevelFlows(flow, valid, "masked", everything)(size).grid
             beside = (level == -2).all(-1)
             assert 0 < beside.sum() < beside.numel()
             torch.testing.assert_close(level[~beside], places(*size)[~beside], atol=1e-5, rtol=0)
-    public = LevelFlows(Flow(grid), "bilinear")((11, 7)).grid
+    public = LevelFlows(Flow(grid), valid, "bilinear", True)((11, 7)).grid
     wrong = ((public - places(11, 7)).abs().amax(-1) > 0.3) & (public > -1.9).any(-1)
     assert wrong.any()  # where it averages the -2 with places
 
@@ -120,25 +122,22 @@ def tiny(name, **changes):
     return build(replace(PRESETS["paper"], fusion=name, width=8, **{"concat_sources": 8, **changes})).eval()
 
 
+WAYS = [{}, {"visibility": None}, {"visibility": None, "flow_resize": "bilinear"}]
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_a_filler_source_changes_nothing(name):
+@pytest.mark.parametrize("way", WAYS, ids=["visible", "everything", "public"])
+def test_a_filler_source_changes_nothing(name, way):
     torch.manual_seed(0)
-    system = tiny(name)
+    system = tiny(name, **way)
     batch = scene(system, sources=2)
     sources = batch.sources
     lost = torch.full_like(sources.image, math.nan)
     valid = torch.tensor([[True, False]])
-    with_filler = replace(
-        batch,
-        sources=replace(sources, image=torch.where(valid[..., None, None, None], sources.image, lost), valid=valid),
-        flow=Flow(batch.flow.grid, batch.flow.visible & valid[..., None, None]),
-    )
-    alone = replace(
-        batch,
-        sources=sources[:1],
-        source_condition=batch.source_condition[:, :1],
-        source_silhouette=batch.source_silhouette[:, :1],
-        flow=Flow(batch.flow.grid[:, :1], batch.flow.visible[:, :1]),
+    partly = replace(sources, image=torch.where(valid[..., None, None, None], sources.image, lost), valid=valid)
+    with_filler, alone = (
+        make_batch(each, batch.target_vertices, body(), system.condition(body()), visibility=system.visibility)
+        for each in (partly, sources[:1])
     )
     with torch.no_grad():
         made, expected = (system.render(system.encode_sources(b), b).image for b in (with_filler, alone))

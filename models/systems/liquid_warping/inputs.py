@@ -1,6 +1,7 @@
 """What the streams are shown of a batch: the sources' foregrounds, the background's hole, the sources warped."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,12 +29,18 @@ class Geometric:
 
 
 class LevelFlows:
-    """A flow at each feature level that asks for it, made once."""
+    """A flow at each feature level that asks for it, made once.
 
-    def __init__(self, flow: Flow, mode: str) -> None:
-        """`mode`: "masked", or "bilinear" as the public code resizes."""
-        self._levels = {(flow.grid.shape[2], flow.grid.shape[3]): flow}
-        self._flow, self._mode = flow, mode
+    Args:
+        flow: of the picture.
+        valid: `[B, S]` bool: the sources that are real.
+        mode: "masked", or "bilinear" as the public code resizes, which blends the -2 beside the body with places.
+        everything: all of a real source counts, as where the flow was made with visibility None.
+    """
+
+    def __init__(self, flow: Flow, valid: Tensor, mode: Literal["masked", "bilinear"], everything: bool) -> None:
+        self._flow, self._valid, self._mode, self._everything = flow, valid, mode, everything
+        self._levels: dict[tuple[int, int], Flow] = {}
 
     def __call__(self, size: tuple[int, int]) -> Flow:
         """At height and width."""
@@ -43,13 +50,15 @@ class LevelFlows:
 
     def _resized(self, size: tuple[int, int]) -> Flow:
         grid, visible = self._flow
-        if self._mode == "bilinear":
-            # which has no mask: every sample counts, hidden ones read outside
-            return resize_flow(Flow(grid), size, mode="bilinear")
-        if visible is not None:
+        if not self._everything and self._mode == "masked":
             return resize_flow(self._flow, size)
-        # every sample counts, but the -2 beside the body is no place that others may be averaged with
-        return Flow(resize_flow(Flow(grid, (grid != -2).any(-1)), size).grid)
+        if self._mode == "bilinear":
+            level = resize_flow(Flow(grid), size, mode="bilinear").grid
+        else:  # every sample counts, but the -2 beside the body is no place that others may be averaged with
+            level = resize_flow(Flow(grid, (grid != -2).any(-1)), size).grid
+        if visible is None:
+            return Flow(level)
+        return Flow(level, self._valid[:, :, None, None].expand(level.shape[:-1]))
 
 
 def foreground(batch: Batch) -> Tensor:

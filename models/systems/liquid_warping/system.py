@@ -90,7 +90,8 @@ class LiquidWarping(nn.Module):
         """
         _check(batch, self.preset)
         preset, stream = self.preset, self.generator.transfer
-        flows, valid = LevelFlows(batch.flow, preset.flow_resize), batch.sources.valid
+        valid = batch.sources.valid
+        flows = LevelFlows(batch.flow, valid, preset.flow_resize, everything=preset.visibility is None)
         gate = None
         if isinstance(stream, SmallTransferStream):
             geometric = geometric_picture(batch) if geometric is None else geometric
