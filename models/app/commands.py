@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.personalize import personalize
 from warpkit.models.app.prepare import prepare
+from warpkit.models.app.train import train
 
 app = typer.Typer(
     add_completion=False,
@@ -161,3 +163,5 @@ def doctor(debug: Debug = False) -> None:
 
 
 app.command()(prepare)
+app.command()(train)
+app.command()(personalize)

@@ -56,6 +56,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> int:
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
     with whole(path, overwrite=True) as draft:
         save_file(tensors, draft, metadata)
+        draft.chmod(0o644)  # it comes readable by its owner alone
         size = draft.stat().st_size
     return size
 

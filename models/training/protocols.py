@@ -11,8 +11,15 @@ from warpkit.models.bodies import BodyModel
 class System(Protocol):
     """A module that draws people and knows what it is trained on."""
 
-    generator: nn.Module
-    discriminators: nn.ModuleDict
+    @property
+    def generator(self) -> nn.Module:
+        """What is trained, averaged and kept."""
+        ...
+
+    @property
+    def discriminators(self) -> nn.ModuleDict:
+        """What is trained beside it; may be empty."""
+        ...
 
     @property
     def visibility(self) -> Visibility:
@@ -47,7 +54,9 @@ class System(Protocol):
 class Samples(Protocol):
     """Data as the trainer draws them."""
 
-    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+    def draw(
+        self, step: int, batch: int, sources: int
+    ) -> tuple[Pictures, Pictures] | tuple[Pictures, Pictures, Tensor]:
         """Sources (N = `sources`) and target (N = 1) of `batch` people; the same for the same arguments.
 
         So that a training that is taken up again sees what it would have seen. A third value, `[B, 1, H, W]` in

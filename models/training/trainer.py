@@ -252,7 +252,7 @@ class Trainer:
         self, samples: Samples, number: int, people: int, sources: int, drop: float = 0.0
     ) -> tuple[Batch, Tensor | None]:
         """The batch of a draw, and where its truth is known (None: everywhere)."""
-        drawn: tuple[Any, ...] = samples.draw(number, people, sources)
+        drawn = samples.draw(number, people, sources)
         given: Pictures = drawn[0].to(self.device)
         target: Pictures = drawn[1].to(self.device)
         known = drawn[2].to(self.device) if len(drawn) > 2 else None

@@ -1,0 +1,57 @@
+"""`warpkit personalize`: a trained system adapts to the person in a few photos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warpkit.models.app import REFUSED
+from warpkit.models.app.console import Bars, sentences, tell
+
+
+def personalize(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    weights: Annotated[Path, typer.Option(help="The checkpoint to start from: compact.safetensors of a training.")],
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 100,
+    size: Annotated[int, typer.Option(help="Height and width at which it is done, pixels.")] = 512,
+    rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,
+    low_memory: Annotated[
+        bool, typer.Option("--low-memory", help="bfloat16, and activations computed again: less memory, more time.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    body: Annotated[str, typer.Option(help="Body model: anny, smpl, smplh or smplx.")] = "anny",
+    body_folder: Annotated[Path | None, typer.Option(help="Folder of the model files of SMPL's family.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    person: Annotated[int | None, typer.Option(min=1, help="Which person of a photo, 1 being the largest.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Adapts a trained system to the person in the photos."""
+    with sentences(debug), Bars() as bars:
+        from warpkit.models.tasks.personalize import personalize as adapt
+
+        outcome = adapt(
+            photos,
+            out,
+            weights=weights,
+            steps=steps,
+            size=size,
+            learning_rate=rate,
+            seed=seed,
+            low_memory=low_memory,
+            body=body,
+            body_folder=body_folder,
+            device=device,
+            person=person,
+            overwrite=force,
+            progress=bars,
+            tell=tell,
+        )
+        bars.done()
+        if outcome.reason == "finished":
+            print(f"{out}: adapted in {outcome.step} steps")
+        else:
+            tell(f"warpkit: stopped after {outcome.step} of {steps} steps; nothing was written")
+    if outcome.reason != "finished":
+        raise typer.Exit(REFUSED)

@@ -1,0 +1,152 @@
+"""Personalization: a trained system adapts to the person in a few photos (Liquid Warping GAN, section 3.5)."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.data.motion_library import MOTIONS, make_motion
+from warpkit.models.data.person import PersonSamples, Photo
+from warpkit.models.errors import InputError
+from warpkit.models.geometric.background import fill_background, person_hole
+from warpkit.models.geometric.matte import refine_alpha
+from warpkit.models.media.output import check_output
+from warpkit.models.progress import SILENT, Progress
+from warpkit.models.systems.liquid_warping import LiquidWarping, build
+from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
+from warpkit.models.tasks.imitate import choose_device, on_device
+from warpkit.models.tasks.sources import Source, gather, notes, read_sources, to_tensor
+from warpkit.models.tasks.training import find_critics
+from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint
+from warpkit.models.training.checkpoint import compact
+
+
+def personalize(
+    photos: Sequence[str | Path | np.ndarray],
+    out: str | Path,
+    *,
+    weights: str | Path | None = None,
+    system: LiquidWarping | None = None,
+    steps: int = 100,
+    size: int = 512,
+    learning_rate: float = 1e-4,
+    seed: int = 0,
+    low_memory: bool = False,
+    body: str = "anny",
+    body_folder: Path | None = None,
+    device: str = "auto",
+    person: int | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Writes the generator of a system, adapted to the person in `photos`; discriminators are fresh and thrown away.
+
+    Args:
+        photos: 1 to 8 pictures of one person; files or uint8 RGB arrays `[H, W, 3]`.
+        out: the safetensors file to write.
+        weights: a checkpoint to start from.
+        system: instead of `weights`: the system itself, which is left as it is.
+        steps: of the optimizer; 100 in the paper.
+        size: height and width at which it is done, a multiple of 8.
+        learning_rate: of both.
+        seed: of what is drawn.
+        low_memory: bfloat16, and activations computed again in the backward pass.
+        body: the body model, with `body_folder` for those of SMPL's family.
+        device: "auto", "cpu" or "cuda".
+        person: which person of a photo with several.
+        overwrite: whether `out` may exist.
+        progress: told of stages and steps.
+        tell: told sentences.
+
+    Raises:
+        InputError: something cannot be used; the message says what and why.
+    """
+    out = check_output(out, overwrite=overwrite)
+    if size % 8 or size < 64:
+        raise InputError(f"size must be a multiple of 8 from 64 on, {size} came")
+    if steps < 1:
+        raise InputError(f"steps must be 1 or more, {steps} came")
+    if system is None:
+        if weights is None:
+            raise InputError("personalization starts from trained weights: give the checkpoint of a training")
+        system = load(Path(weights))
+    where = choose_device(device)
+    model = load_body(body, body_folder)
+    with torch.no_grad():
+        sources = read_sources(photos, model, person=person, progress=progress)
+        for note in notes(sources, person):
+            tell(f"note: {note}")
+        samples = person_samples(sources, model, size, where, seed=seed, progress=progress)
+    critics, names = find_critics(system.preset, where, tell)
+    config = TrainConfig(
+        steps=steps,
+        batch=1,
+        sources=(len(sources), len(sources)),
+        learning_rate=learning_rate,
+        final_rate=learning_rate,
+        constant=1.0,
+        betas=system.preset.schedule.betas,
+        precision="bf16" if low_memory else "32",
+        checkpointing=low_memory,
+        seed=seed,
+        sheet_every=0,
+        ema=0.9,
+    )
+    preset = system.preset
+    about = {"system": {"name": "liquid_warping", "preset": preset.name}, "critics": names, "photos": len(sources)}
+    trainer = Trainer(
+        with_fresh_judge(system, seed),
+        samples,
+        on_device(model, where),
+        config,
+        None,
+        about=about,
+        critics=critics,
+        accelerator=where.type,
+        progress=progress,
+        tell=tell,
+    )
+    outcome = trainer.fit()
+    if outcome.reason == "finished":
+        labels = {"format": FORMAT, "preset": json.dumps(preset.to_dict())}
+        save_checkpoint(out, compact(trainer.ema.weights, outcome.step, trainer.about, labels, "person"))
+    return outcome
+
+
+def person_samples(
+    sources: Sequence[Source],
+    model: BodyModel,
+    size: int,
+    device: torch.device,
+    *,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> PersonSamples:
+    """What personalization draws from: the photos, and the person in other poses and views."""
+    appearance = gather(list(sources), model, resolution=size, progress=progress)
+    photos = [_photo(source, size).to(device) for source in sources]
+    poses = torch.cat([make_motion(name, fps=5.0).rotations for name in MOTIONS])
+    return PersonSamples(photos, appearance.to(device), on_device(model, device), poses.to(device), seed=seed)
+
+
+def _photo(source: Source, size: int) -> Photo:
+    framing = source.window(size)
+    picture = framing.cut(to_tensor(source.image))
+    inside = framing.inside(source.person.size)
+    alpha = refine_alpha(picture, framing.cut(source.person.mask[None], "border")[0] * inside)
+    hole = person_hole(alpha, margin=0.025) | ~inside
+    return Photo(picture, alpha, framing.body(source.person.body), fill_background(picture, hole), hole)
+
+
+def with_fresh_judge(system: LiquidWarping, seed: int) -> LiquidWarping:
+    """A copy with a global discriminator that has learned nothing, and no other."""
+    preset = replace(system.preset, discriminators=("global",))
+    torch.manual_seed(seed)
+    fresh = build(preset)
+    fresh.generator.load_state_dict(system.generator.state_dict())
+    return fresh

@@ -1,0 +1,132 @@
+"""Personalization: what is drawn of a person's photos, and the file that comes of it."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("lightning_fabric", reason="needs the extra [train]")
+pytest.importorskip("scipy", reason="needs the extra [person]")
+
+import warpkit.models.tasks.personalize as module
+from warpkit.models.bodies import JOINTS, Body, Camera, load_body
+from warpkit.models.data.person import PersonSamples
+from warpkit.models.data.rendered import MadeUpPerson
+from warpkit.models.errors import InputError
+from warpkit.models.recovery import Person
+from warpkit.models.systems.liquid_warping import build
+from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.tasks.sources import Source
+from warpkit.models.training import load_checkpoint
+
+SIZE = 64
+
+
+@functools.cache
+def source() -> Source:
+    """A made-up person seen from the front, as recovery would have found them."""
+    model, size = load_body("anny"), (96, 80)
+    person = MadeUpPerson(model, 3)
+    pose = torch.zeros(1, len(JOINTS), 3)
+    pose[0, JOINTS.index("left_shoulder"), 2], pose[0, JOINTS.index("right_shoulder"), 2] = -1.0, 1.0
+    body = Body(pose, person.shape, Camera(torch.tensor([44.0]), torch.tensor([[40.0, 46.0]])))
+    truth = person.render(body, size, torch.rand(3, *size) - 0.5)
+    image = ((truth.image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8).permute(1, 2, 0).numpy()
+    rows, columns = (truth.alpha > 0.5).nonzero().T
+    box = (float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max()))
+    none = torch.zeros(33, 3)
+    found = Person(size, body, truth.alpha, box, none[:, :2], none, none[:, 0], 0.0, 0.9)
+    return Source("made-up", np.ascontiguousarray(image), found)
+
+
+@functools.cache
+def samples() -> PersonSamples:
+    return module.person_samples([source()], load_body("anny"), SIZE, torch.device("cpu"))
+
+
+def test_one_photo_gives_more_than_the_identity_flow() -> None:
+    moved = 0
+    for step in range(8):
+        given, target, known = samples().draw(step, 1, 1)
+        assert given.image.shape == target.image.shape == (1, 1, 3, SIZE, SIZE)
+        assert known.shape == (1, 1, SIZE, SIZE)
+        assert known.min() >= 0
+        assert known.max() <= 1
+        moved += not torch.equal(given.vertices, target.vertices)
+    assert moved >= 4
+
+
+def test_the_same_step_draws_the_same() -> None:
+    one, other = samples().draw(5, 2, 2), samples().draw(5, 2, 2)
+    assert torch.equal(one[0].image, other[0].image)
+    assert torch.equal(one[2], other[2])
+    assert not torch.equal(samples().draw(6, 2, 2)[0].image, one[0].image)
+
+
+def test_what_no_photo_saw_is_not_taught() -> None:
+    photo = samples().photos[0]
+    away = Body(photo.body.pose.clone(), photo.body.shape, photo.body.camera)
+    away.pose[:, 0, 1] = torch.pi
+    shots = PersonSamples(samples().photos, samples().renderer.appearance, samples().model, away.pose)
+    shots._moved = lambda body, dice, size: away  # type: ignore[method-assign]
+    behind = shots._posed(photo, torch.Generator())
+    inside = behind.alpha > 0.99
+    assert behind.known[inside].mean() < 0.3  # a front photo shows little of the back
+    ahead = shots._photo(0)
+    hidden = shots._shown([behind], ahead)
+    body = ahead.alpha > 0.99
+    assert hidden[body].mean() < 0.3
+    same = shots._shown([ahead], ahead)
+    assert same[body].mean() > 0.9
+
+
+def test_the_made_up_background_is_not_taught() -> None:
+    photo = samples().photos[0]
+    shots = PersonSamples([photo], samples().renderer.appearance, samples().model, samples().poses)
+    for seed in range(3):
+        posed = shots._posed(photo, torch.Generator().manual_seed(seed))
+        bare = (posed.alpha[0] == 0) & photo.hole
+        assert not posed.known[0][bare].any()
+
+
+def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "read_sources", lambda *arguments, **options: [source()])
+    monkeypatch.setattr(module, "find_critics", lambda *arguments: (None, {}))
+    system = build("small")
+    before = {name: value.clone() for name, value in system.state_dict().items()}
+    out = tmp_path / "person.safetensors"
+    outcome = module.personalize(["photo.jpg"], out, system=system, steps=2, size=SIZE, device="cpu", low_memory=True)
+    assert (outcome.reason, outcome.step) == ("finished", 2)
+    found = load_checkpoint(out)
+    assert found.kind == "person"
+    assert all(name.startswith("generator.") for name in found.tensors)
+    adapted = load(out)
+    changed = [
+        name
+        for name, value in adapted.generator.state_dict().items()
+        if not torch.equal(value, before[f"generator.{name}"].half().float())
+    ]
+    assert len(changed) > 50
+    assert all(torch.equal(value, before[name]) for name, value in system.state_dict().items())
+
+
+def test_a_fresh_global_discriminator_and_no_other_judges() -> None:
+    system = build("small")
+    fresh = module.with_fresh_judge(system, 1)
+    assert list(fresh.discriminators) == ["global"]
+    ours, theirs = system.discriminators["global"].state_dict(), fresh.discriminators["global"].state_dict()
+    assert any(not torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more"), ({}, "starts from trained weights")],
+)
+def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, options: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        module.personalize(["a.jpg"], tmp_path / "p.safetensors", **options)  # type: ignore[arg-type]
+    (tmp_path / "p.safetensors").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        module.personalize(["a.jpg"], tmp_path / "p.safetensors")

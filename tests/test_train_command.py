@@ -1,0 +1,123 @@
+"""`warpkit train`: configurations, and runs of a few steps on rendered people."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("lightning_fabric", reason="needs the extra [train]")
+pytest.importorskip("typer", reason="needs the extra [person]")
+from typer.testing import CliRunner
+
+from warpkit.models.app import REFUSED
+from warpkit.models.app.commands import app
+from warpkit.models.errors import InputError
+from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.tasks.training import CONFIGS, make_plan, open_samples, read_plan
+
+TINY = """
+[system]
+preset = "small"
+[system.weights]
+perceptual = 0.0
+[data]
+kind = "people"
+size = 32
+[check]
+count = 2
+[training]
+steps = 2
+batch = 2
+sources = [1, 2]
+save_every = 1
+sheet_every = 2
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def test_a_training_is_one_command_and_so_is_going_on(tiny: Path, tmp_path: Path) -> None:
+    runner, out = CliRunner(), tmp_path / "run"
+    threads = torch.get_num_threads()
+    done = runner.invoke(app, ["train", str(tiny), "--out", str(out), "--device", "cpu", "--threads", "1"])
+    assert done.exit_code == 0, done.output
+    assert "trained, 2 of 2 steps" in done.stdout
+    assert (out / "sheets" / "00000002.png").exists()
+    assert {"psnr_person", "psnr_person_geometric"} < json.loads((out / "checks.jsonl").read_text()).keys()
+    more = runner.invoke(app, ["train", str(tiny), "--out", str(out), "--steps", "3", "--device", "cpu"])
+    assert "going on from step 2" in more.stderr
+    assert "settings changed" in more.stderr
+    assert "trained, 3 of 3 steps" in more.stdout
+    system = load(out / "compact.safetensors")  # the system's own loader knows it
+    assert system.preset.name == "small"
+    torch.set_num_threads(threads)
+
+
+def test_minutes_end_it_with_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["train", str(tiny), "--out", str(tmp_path / "run"), "--device", "cpu", "--minutes", "0"]
+    )
+    assert "the time is over after 0 of 2 steps" in done.stdout
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.toml")))
+def test_configurations_that_travel_along_can_be_read(name: str) -> None:
+    plan = read_plan(name)
+    assert plan.preset.name == name.split("-")[0]
+
+
+def test_paper_has_the_paper_s_schedule() -> None:
+    training = read_plan("paper").training
+    assert (training.batch, training.sources, training.epochs, training.steps) == (2, (2, 2), 2.0, None)
+    assert (training.learning_rate, training.final_rate, training.constant) == (1e-4, 1e-5, 0.25)
+    assert training.adversarial_from == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('[data]\nkind = "people"', '[dato]\nkind = "people"'), r"\(top\)\.dato; did you mean data"),
+        (("size = 32", "sise = 32"), r"data\.sise; did you mean size"),
+        (("steps = 2", "step = 2"), r"training\.step; did you mean steps"),
+        (("perceptual = 0.0", "perceptive = 0.0"), r"system\.weights\.perceptive; did you mean perceptual"),
+        (('preset = "small"', 'preset = "tiny"'), r"system\.preset: expected one of"),
+        (('kind = "people"', 'kind = "photos"'), r"data\.kind: expected"),
+        (("size = 32", "size = ["), "cannot be read as a configuration"),
+    ],
+)
+def test_what_cannot_be_is_named(tiny: Path, change: tuple[str, str], message: str) -> None:
+    tiny.write_text(TINY.replace(*change))
+    with pytest.raises(InputError, match=message):
+        read_plan(tiny)
+
+
+def test_a_configuration_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["train", "smal-128", "--out", str(tmp_path / "run")])
+    assert done.exit_code == REFUSED
+    assert "neither a file nor one of paper, small-128, small-256" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_clips_that_is_not_there_is_passed_on(tmp_path: Path) -> None:
+    plan = make_plan({"data": {"kind": "clips", "folder": str(tmp_path / "none")}, "training": {"steps": 1}})
+    from warpkit.models.bodies import load_body
+
+    with pytest.raises(InputError, match="none"):
+        open_samples(plan.data, load_body("anny"), torch.device("cpu"), "train", 1)
+
+
+def test_pose_gap_grows_over_the_training() -> None:
+    from warpkit.models.bodies import load_body
+
+    samples = open_samples(
+        {"kind": "people", "size": 32, "pose_gap": [0.2, 1.0]}, load_body("anny"), torch.device("cpu"), "train", 100
+    )
+    gap = samples.pose_gap  # type: ignore[attr-defined]
+    assert (gap(0), gap(50), gap(100), gap(10**9)) == pytest.approx((0.2, 0.6, 1.0, 1.0))
