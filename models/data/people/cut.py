@@ -102,7 +102,7 @@ def _thickness(layer: str, figure: Figure, outfit: Outfits) -> Tensor:
     if layer == "coat":
         loose = outfit.coat_loose[:, None] * (0.75 + 0.5 * waist)
         return 0.006 + 0.5 * outfit.top_loose[:, None] + loose * (1 + 0.35 * fold[..., 0])
-    everyone = outfit[torch.arange(batch, device=places.device).repeat_interleave(count)]
+    everyone = outfit.rows(torch.arange(batch, device=places.device).repeat_interleave(count))
     margin = hair_margin(places.repeat(batch, 1), everyone, marks).view(batch, count)
     up = in_head(places, marks)[:, 1]
     swell = _step(margin, -0.02, 0.16) * (1 + 0.3 * outfit.hair_curl[:, None] * fold[..., 0])

@@ -69,7 +69,7 @@ def mask_errors(alpha: Tensor, height: Tensor, generator: torch.Generator) -> Te
     pieces = F.interpolate(pieces, (rows, columns), mode="bicubic", align_corners=False)
     spread = (0.004 + 0.008 * numbers[:, 0]) * height
     soft = _blurred(alpha, spread.clamp(0.5, 12))
-    amount = (0.05 + 0.25 * numbers[:, 1])[:, None, None, None]
+    amount = (0.03 + 0.15 * numbers[:, 1])[:, None, None, None]
     bias = (0.3 * (numbers[:, 2] - 0.5))[:, None, None, None]
     blobs = -0.9 * (pieces > 2.6).to(alpha) * (soft > 0.2) + 0.5 * (pieces < -2.6).to(alpha) * (soft > 0.05)
     return ((soft + bias * (soft > 0.02) + amount * waves * (soft > 0.02) + blobs - 0.5) / 0.35 + 0.5).clamp(0, 1)

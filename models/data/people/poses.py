@@ -87,15 +87,20 @@ def turned(pose: Tensor, yaw: float, generator: torch.Generator) -> Tensor:
     return pose
 
 
-def poses_of(frames: Tensor, count: int, gap: float, generator: torch.Generator) -> Tensor:
-    """`[count, 22, 3]`: the target's pose first, then the sources', farther from it with `gap` in [0, 1]."""
+def poses_of(frames: Tensor, count: int, gap: float, generator: torch.Generator, *, faces: bool = False) -> Tensor:
+    """`[count, 22, 3]`: the target's pose first, then the sources', farther from it with `gap` in [0, 1].
+
+    `faces`: seen from before or a little aside, as whoever wants to see faces would; else from anywhere.
+    """
     target = any_pose(frames, generator)
-    yaw = float(torch.rand(1, generator=generator)) * 2 * math.pi
+    yaw = (float(torch.rand(1, generator=generator)) * 2 - 1) * math.pi
+    if faces:
+        yaw *= 0.4
     result = [turned(target, yaw, generator)]
     for _ in range(count - 1):
         other = any_pose(frames, generator)
         share = min(1.0, gap * (0.4 + 1.2 * float(torch.rand(1, generator=generator))))
         swing = (float(torch.rand(1, generator=generator)) * 2 - 1) * math.pi * max(gap, 0.05)
         pose = slerp(target, other, torch.full((len(JOINTS),), share))
-        result.append(turned(pose, yaw + swing, generator))
+        result.append(turned(pose, yaw + (0.4 * swing if faces else swing), generator))
     return torch.stack(result)

@@ -66,7 +66,7 @@ def nearest_layer(figure: Figure, outfit: Outfits, vertices: Tensor, size: tuple
         if layer != "body":
             corners = shell.places[shell.faces.long()[found.long()]]
             places = (corners * bary[..., None]).sum(1)
-            kept = keep(layer, places, outfit[near // (height * width)], figure.marks)
+            kept = keep(layer, places, outfit.rows(near // (height * width)), figure.marks)
             near, found, bary = near[kept], found[kept], bary[kept]
         depth[near] = flat[near]
         face[near] = found + figure.first_face[layer]
@@ -95,7 +95,7 @@ def colours(
         chosen = (layer_of == number).nonzero()[:, 0]
         if not len(chosen):
             continue
-        wearer, where = outfit[picture[chosen]], places[chosen]
+        wearer, where = outfit.rows(picture[chosen]), places[chosen]
         if layer == "body":
             paint = painting.skin(wearer, where, figure.marks, figure.eye, figure.nose)
             if photos is not None and figure.uv is not None:

@@ -134,7 +134,8 @@ class RenderedPeople:
         gap = self.pose_gap(step) if callable(self.pose_gap) else self.pose_gap
         numbers, count = IDENTITIES[self.split], sources + 1
         identity = [numbers[int(torch.randint(len(numbers), (1,), generator=dice))] for _ in range(batch)]
-        pose = torch.cat([poses_of(self.frames, count, gap, dice).roll(-1, 0) for _ in range(batch)])
+        of_head = (torch.rand(batch, generator=dice) < self.head_share).tolist()
+        pose = torch.cat([poses_of(self.frames, count, gap, dice, faces=near).roll(-1, 0) for near in of_head])
         outfit = self._photographic(people(self.model, identity), dice)
         row = torch.arange(batch).repeat_interleave(count)
         shape = outfit.shape[row]
@@ -143,7 +144,7 @@ class RenderedPeople:
         if self.photos is not None:
             body = self.model(pose, shape, offsets=self.photos.offsets_of(outfit.baked)[row])
         stature = self.model.height(outfit.shape)[row]
-        camera = self._cameras(body, stature, self._heads(pose, shape), batch, count, dice)
+        camera = self._cameras(body, stature, self._heads(pose, shape), of_head, count, dice)
         tall = camera.scale * stature
 
         here = row.to(self.device)
@@ -222,23 +223,22 @@ class RenderedPeople:
         return points.mean(1)
 
     def _cameras(
-        self, body: Tensor, stature: Tensor, head: Tensor, batch: int, count: int, dice: torch.Generator
+        self, body: Tensor, stature: Tensor, head: Tensor, of_head: list[bool], count: int, dice: torch.Generator
     ) -> Camera:
         low, high = body[..., :2].amin(1), body[..., :2].amax(1)
         scales, offsets = [], []
-        for person in range(batch):
+        for person, near in enumerate(of_head):
             rows = slice(person * count, (person + 1) * count)
             numbers = torch.rand(5, generator=dice).tolist()
             share = 0.78 + 0.15 * numbers[0]
             jitter = torch.rand(count, 3, generator=dice) * 2 - 1
-            of_head = numbers[1] < self.head_share
-            whole = 512 * 2 ** numbers[2] if of_head else float(self.scale)
+            whole = 512 * 2 ** numbers[2] if near else float(self.scale)
             scale = share * whole / stature[rows] * torch.exp(0.04 * jitter[:, 0])
-            if of_head or self.scale > self.size:
+            if near or self.scale > self.size:
                 vertex = int(numbers[3] * body.shape[1])
-                middle = head[rows] if of_head else body[rows, vertex]
+                middle = head[rows] if near else body[rows, vertex]
                 middle = middle[:, :2]
-                reach = 0.06 if of_head else 0.15
+                reach = 0.06 if near else 0.15
             else:
                 extent = (high - low)[rows].amax(1)
                 scale = torch.minimum(scale, 0.93 * self.size / extent)

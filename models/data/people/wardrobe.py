@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,10 @@ class _Table:
         """The rows `index` `[N]`, as often as they are named."""
         return self.each(lambda column: column[index])
 
+    def rows(self, index: Tensor) -> Self:
+        """The same as `self[index]`; a column is gathered when it is first asked for: pixels are many, columns too."""
+        return cast(Self, _Rows(self, index))
+
     def to(self, device: torch.device) -> Self:
         """The same on another device."""
         return self.each(lambda column: column.to(device))
@@ -44,6 +48,22 @@ class _Table:
             parts = [getattr(table, field.name) for table in tables]
             columns[field.name] = type(parts[0]).joined(parts) if isinstance(parts[0], _Table) else torch.cat(parts)
         return cls(**columns)
+
+
+class _Rows:
+    """What `_Table.rows` gives."""
+
+    def __init__(self, table: _Table, index: Tensor) -> None:
+        self._table, self._index = table, index
+
+    def __getattr__(self, name: str) -> object:
+        column = getattr(self._table, name)
+        value = _Rows(column, self._index) if isinstance(column, _Table) else column[self._index]
+        setattr(self, name, value)
+        return value
+
+    def __getitem__(self, index: Tensor) -> "_Rows":
+        return _Rows(self._table, self._index[index])
 
 
 @dataclass(frozen=True)
