@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.evaluate import evaluate
 from warpkit.models.app.personalize import personalize
 from warpkit.models.app.prepare import prepare
 from warpkit.models.app.train import train
@@ -165,3 +166,4 @@ def doctor(debug: Debug = False) -> None:
 app.command()(prepare)
 app.command()(train)
 app.command()(personalize)
+app.command()(evaluate)

@@ -1,5 +1,6 @@
 """People rendered on the fly by warpkit's own ops, with exact truth for every pixel."""
 
+from warpkit.models.data.people.held_out import HeldOut
 from warpkit.models.data.people.samples import Drawn, RenderedPeople, Truth
 
-__all__ = ["Drawn", "RenderedPeople", "Truth"]
+__all__ = ["Drawn", "HeldOut", "RenderedPeople", "Truth"]

@@ -1,0 +1,165 @@
+"""`warpkit evaluate`: systems side by side on the same pictures, by the papers' protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from warpkit.models.app.console import Bars, sentences, tell
+
+if TYPE_CHECKING:
+    import torch
+
+    from warpkit.models.bodies import BodyModel
+
+
+def evaluate(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SYSTEM", help="geometric, a system's .safetensors, or NAME=FILE; the first is compared with."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="A new folder: results.json, results.md.")],
+    data: Annotated[
+        str, typer.Option(help="people: rendered on the fly; or a folder that `warpkit prepare` made.")
+    ] = "people",
+    tasks: Annotated[str, typer.Option(help="Of self, cross, transfer, views; with commas.")] = "self",
+    sources: Annotated[str, typer.Option(help="Numbers of source pictures; with commas.")] = "1,4",
+    count: Annotated[int, typer.Option(min=1, help="Cases of each task and number of sources.")] = 50,
+    size: Annotated[int, typer.Option(help="Height and width of the pictures, pixels; a multiple of 16.")] = 256,
+    seed: Annotated[int, typer.Option(help="Other cases for another seed.")] = 0,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of weights of the networks that compare; else $WARPKIT_WEIGHTS.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Also write the pictures of so many cases of each.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Measures how well systems imitate, transfer and turn people, with whichever networks are there to compare by."""
+    with sentences(debug), Bars() as bars:
+        from warpkit.models.bodies import load_body
+        from warpkit.models.data.cases import TASKS
+        from warpkit.models.errors import InputError
+        from warpkit.models.metrics import Judges
+        from warpkit.models.tasks.evaluate import evaluate as measure
+        from warpkit.models.tasks.imitate import choose_device, on_device
+
+        wanted: Any = _listed(tasks, "tasks", TASKS)
+        shots = [_number(one) for one in sources.split(",")]
+        results_file, table_file = out / "results.json", out / "results.md"
+        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not force)):
+            raise InputError(f"{out} exists already; choose another folder, or --force to replace what is in it")
+        where = choose_device(device)
+        named = [one.partition("=")[::2] if "=" in one else (Path(one).stem, one) for one in systems]
+        if len({name for name, _ in named}) < len(named):
+            raise InputError("two systems have one name; name them: NAME=FILE")
+        model = load_body("anny")
+        there = on_device(model, where)
+        renderers = {name: _renderer(path, there, where) for name, path in named}
+        samples = _data(data, model, size, seed, where)
+        judges = Judges.find(weights, where)
+        for role, how in judges.absent.items():
+            tell(f"note: nothing is measured by a network for {role!r}: {how}")
+        settings = {
+            "command": f"warpkit evaluate {' '.join(systems)} --data {data} --tasks {tasks} --sources {sources} "
+            f"--count {count} --size {size} --seed {seed}",
+            "systems": ", ".join(f"{name} ({Path(path).name})" for name, path in named),
+            "device": str(where),
+        }
+        out.mkdir(parents=True, exist_ok=True)
+        results = measure(
+            renderers,
+            samples,
+            there,
+            judges,
+            tasks=wanted,
+            sources=shots,
+            count=count,
+            settings=settings,
+            watch=_Writer(out / "pictures", pictures) if pictures else None,
+            progress=bars,
+        )
+        bars.done()
+        for task, why in results.skipped.items():
+            tell(f"note: {task} was not evaluated: {why}")
+        results_file.write_text(results.to_json())
+        table_file.write_text(results.to_markdown())
+        print(results.to_markdown())
+
+
+def _listed(text: str, name: str, known: tuple[str, ...]) -> list[str]:
+    from warpkit.models.errors import InputError
+
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if part not in known:
+            raise InputError(f"--{name}: expected some of {', '.join(known)}, got {part!r}")
+    return parts
+
+
+def _number(text: str) -> int:
+    from warpkit.models.errors import InputError
+
+    if not text.strip().isdigit() or not 1 <= int(text) <= 8:
+        raise InputError(f"--sources: expected numbers from 1 to 8, got {text!r}")
+    return int(text)
+
+
+def _renderer(path: str, model: BodyModel, device: torch.device) -> Any:
+    from warpkit.models.systems.liquid_warping.checkpoints import load
+    from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures
+
+    if path == "geometric":
+        return GeometricPictures(model)
+    return SystemPictures(load(Path(path)).to(device), model)
+
+
+def _data(data: str, model: BodyModel, size: int, seed: int, device: torch.device) -> Any:
+    from warpkit.models.errors import InputError
+
+    if data == "people":
+        from warpkit.models.data.people import HeldOut
+
+        if size < 16 or size % 16:
+            raise InputError(f"--size: expected a multiple of 16, got {size}")
+        return HeldOut(model, size, "test", seed, device)
+    if not Path(data).is_dir():
+        raise InputError(f"--data: expected people or a folder that `warpkit prepare` made, got {data!r}")
+    from warpkit.models.data.clips import ClipSamples
+    from warpkit.models.tasks.evaluate import Moved
+
+    return Moved(ClipSamples(data, model, split="test", size=size, seed=seed), device)
+
+
+class _Writer:
+    """Writes the pictures of the first cases: pictures/TASK-SOURCES/RENDERER/NUMBER.png, as `warpkit study` reads them.
+
+    Beside the renderers' folders lie `_source` and `_truth`, for whoever looks at them.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder = folder
+        self.count = count
+
+    def __call__(self, task: str, sources: int, number: int, case: Any, made: dict[str, Any]) -> None:
+        import torch
+
+        from warpkit.models.media.images import write_image
+        from warpkit.models.tasks.sources import to_image
+
+        if number >= self.count:
+            return
+        beside = torch.cat(list(case.sources.image[0]), -1)
+        shown = {"_source": beside[None].expand(len(case.target_vertices), -1, -1, -1), **made}
+        if case.truth is not None:
+            shown["_truth"] = case.truth.image[:, 0]
+        for name, images in shown.items():
+            folder = self.folder / f"{task}-{sources}" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for index, image in enumerate(images):
+                view = f"-{case.names[index].rstrip('°')}" if case.names else ""
+                write_image(folder / f"{number:04d}{view}.png", to_image(image.cpu()), overwrite=True)

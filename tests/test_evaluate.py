@@ -1,0 +1,183 @@
+"""Evaluation: cases of the protocol on rendered people, and renderers that are known to be good or bad."""
+
+import json
+import math
+
+import made_up_weights
+import pytest
+import torch
+
+from warpkit.models.batch import part_box
+from warpkit.models.bodies import load_body
+from warpkit.models.data.cases import TASKS
+from warpkit.models.data.people import HeldOut
+from warpkit.models.data.people.samples import IDENTITIES
+from warpkit.models.errors import InputError
+from warpkit.models.features.osnet import OSNet
+from warpkit.models.metrics import Judges
+from warpkit.models.systems.liquid_warping import build
+from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures, evaluate
+
+SIZE = 48
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_body("anny")
+
+
+@pytest.fixture(scope="module")
+def people(model):
+    return HeldOut(model, SIZE, "test", 3, supersample=1)
+
+
+@pytest.fixture(scope="module")
+def judges():
+    body = OSNet(made_up_weights.osnet(8).state)
+    return Judges(body=body, image=body, absent={"face": "nobody looks at faces here"})
+
+
+class Knows:
+    """Draws the truth, or what is wrong with it."""
+
+    def __init__(self, data, task, sources, error=0.0):
+        self.data, self.task, self.sources, self.error, self.step = data, task, sources, error, 0
+
+    def __call__(self, sources, target_vertices, parts=None):
+        case = self.data.cases(self.task, self.step, self.sources)
+        self.step += 1
+        return case.truth.image[:, 0] + self.error
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_case_is_the_same_whenever_it_is_drawn_and_of_held_out_people(people, task):
+    first, again, other = (people.cases(task, step, 2) for step in (1, 1, 2))
+    assert torch.equal(first.sources.image, again.sources.image)
+    assert torch.equal(first.target_vertices, again.target_vertices)
+    assert not torch.equal(first.sources.image, other.sources.image)
+    assert people.split == "test"
+    assert min(IDENTITIES["test"]) > max(IDENTITIES["train"])
+
+
+def test_views_go_round_a_person_who_stands_still(people, model):
+    case = people.cases("views", 0, 2)
+    assert case.names == tuple(f"{angle}°" for angle in range(30, 360, 30) if angle != 180)
+    assert case.sources.image.shape == (10, 2, 3, SIZE, SIZE)
+    boxes = part_box(case.target_vertices, model, ("head",))
+    middles = (boxes[:, 1] + boxes[:, 3]) / 2
+    assert middles.max() - middles.min() < 0.02  # heads stay at one height
+    case = people.cases("views", 0, 1)
+    assert len(case.names) == 11
+
+
+def test_transfer_shows_the_wanted_clothes_in_the_references_pose(people):
+    case = people.cases("transfer", 0, 2)
+    assert case.sources.image.shape[1] == 3
+    assert case.parts is not None
+    assert case.parts[-1] == ("head",)
+    assert all("head" not in parts for parts in case.parts[:-1])
+    torch.testing.assert_close(case.sources.vertices[:, -1], case.target_vertices)
+    reference, truth = case.sources.image[0, -1], case.truth.image[0, 0]
+    assert (reference - truth).abs().mean() > 0.01  # other clothes
+    assert (case.sources.image[0, 0] - truth).abs().mean() > 0.01  # another pose
+
+
+def test_cross_imitation_keeps_the_own_shape_and_takes_the_others_pose(people):
+    case = people.cases("cross", 0, 1)
+    assert case.truth is None
+    assert case.real.image.shape[1] == 8
+    reach = case.target_vertices[0] - case.sources.vertices[0, 0]
+    assert reach[:, :2].norm(dim=-1).max() > 0.1
+
+
+def test_a_perfect_renderer_beats_one_that_is_off_by_a_known_error(people, model, judges):
+    made = {"wrong": Knows(people, "self", 2, 0.2), "perfect": Knows(people, "self", 2)}
+    results = evaluate(made, people, model, judges, tasks=["self"], sources=[2], count=2)
+    wrong, perfect = (results.tallies["self", 2][name].summary() for name in made)
+    assert wrong["psnr"]["mean"] == pytest.approx(20, abs=1e-3)
+    assert wrong["psnr/person"]["mean"] == pytest.approx(20, abs=1e-3)
+    assert wrong["psnr"]["error"] == pytest.approx(0, abs=1e-3)
+    assert perfect["psnr"]["mean"] > 100
+    assert perfect["body_cs"]["mean"] == pytest.approx(1, abs=1e-6)
+    assert wrong["body_cs"]["mean"] < 1
+
+
+def test_results_are_written_with_the_names_of_networks(people, model, judges):
+    renderers = {"geometric": GeometricPictures(model), "small": SystemPictures(build("small"), model)}
+    results = evaluate(renderers, people, model, judges, tasks=["cross"], sources=[1], count=2, settings={"seed": 3})
+    whole = json.loads(results.to_json())
+    assert whole["settings"] == {"seed": 3}
+    assert whole["networks"]["face"] == "absent: nobody looks at faces here"
+    first, second = whole["runs"]
+    assert (first["renderer"], second["renderer"]) == ("geometric", "small")
+    assert first["against_first"] == {}
+    body = [run["summary"]["body_cs"]["mean"] for run in (first, second)]
+    assert second["against_first"]["body_cs"]["mean"] == pytest.approx(body[1] - body[0])
+    assert first["set_sizes"]["fid"] == [2, 16]
+    assert first["sets"]["fid"] >= 0
+    text = results.to_markdown()
+    assert "## Cross-imitation, one source" in text
+    assert "| geometric | 2 |" in text
+    assert "absent: nobody looks at faces here" in text
+
+
+def test_the_geometric_picture_of_an_own_source_is_nearly_the_source(people, model):
+    """Imitating the very pose of the only source must give it back, but for what stands off the body."""
+    case = people.cases("views", 0, 1)
+    sources = case.sources
+    image = GeometricPictures(model)(sources, sources.vertices[:, 0])
+    assert (image - sources.image[:, 0]).abs().mean() < 0.05
+
+
+def test_transfer_takes_no_clothes_from_the_reference(people, model):
+    """What the reference wears must not change the picture: only its head is taken."""
+    case = people.cases("transfer", 0, 1)
+    render = GeometricPictures(model)
+    plain = render(case.sources, case.target_vertices, case.parts)
+    head = part_box(case.target_vertices, model, ("head",))[0]
+    below = int((head[3] + 1) / 2 * SIZE) + 3
+    image = case.sources.image.clone()
+    image[:, -1, :, below:] = 0.123
+    other = render(type(case.sources)(image, *list(vars(case.sources).values())[1:]), case.target_vertices, case.parts)
+    torch.testing.assert_close(plain[..., below + 2 :, :], other[..., below + 2 :, :])
+
+
+class OnlyDraws:
+    def __init__(self, people):
+        self.people = people
+
+    def draw(self, step, batch, sources):
+        return self.people.draw(step, batch, sources)
+
+
+def test_data_without_a_task_say_so(people, model, judges):
+    renderers = {"geometric": GeometricPictures(model)}
+    results = evaluate(renderers, OnlyDraws(people), model, judges, tasks=["self", "views"], sources=[1], count=1)
+    assert "OnlyDraws has no cases" in results.skipped["views"]
+    assert "not evaluated: Novel views" in results.to_markdown()
+    assert math.isfinite(results.tallies["self", 1]["geometric"].summary()["psnr"]["mean"])
+    with pytest.raises(InputError, match="nothing of views can be evaluated"):
+        evaluate(renderers, OnlyDraws(people), model, judges, tasks=["views"], sources=[1], count=1)
+
+
+def test_the_command_writes_results_and_pictures(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    from warpkit.models import weights
+    from warpkit.models.app.commands import app
+
+    monkeypatch.setattr(weights, "_of_package", lambda name: None)
+    out = tmp_path / "made"
+    arguments = ["evaluate", "geometric", "--out", str(out), "--sources", "1", "--count", "1", "--size", "32"]
+    done = CliRunner().invoke(app, [*arguments, "--pictures", "1", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert "| geometric | 1 |" in (out / "results.md").read_text()
+    assert json.loads((out / "results.json").read_text())["runs"][0]["task"] == "self"
+    assert (out / "pictures/self-1/geometric/0000.png").is_file()
+    assert (out / "pictures/self-1/_truth/0000.png").is_file()
+    assert CliRunner().invoke(app, arguments).exit_code == 2  # it exists already
+    for wrong in (["--tasks", "juggling"], ["--sources", "0"], ["--size", "33"], ["--data", "nowhere"]):
+        refused = CliRunner().invoke(app, [*arguments[:3], str(tmp_path / "other"), *wrong])
+        assert refused.exit_code == 2, wrong
+        assert not (tmp_path / "other").exists()
