@@ -95,8 +95,9 @@ def test_a_stage_trains_its_own_networks_alone_and_all_of_them(fusion, stage):
 def test_small_trains_all_of_its_generator():
     system = tiny("small")
     rendered, batch = rendered_by(system)
-    with torch.no_grad():  # past its start, where the last convolution is zero and lets nothing back
+    with torch.no_grad():  # past its start, where the last convolutions are zero and let nothing back
         system.generator.transfer.heads.weight.normal_(std=0.1)
+        system.generator.background.colour.weight.normal_(std=0.1)
     rendered, batch = rendered_by(system)
     total(system.losses(rendered, batch, "generator", CRITICS)).backward()
     missing = [name for name, p in system.generator.named_parameters() if p.grad is None]

@@ -14,6 +14,8 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from warpkit.models import layers
+
 WORKING_HEIGHT = 900  # pixels the person is tall where the equations are solved; full size follows by its colours
 SURE = 0.98  # mask values above it, and below 1 - it, count as known once they are also far enough from the edge
 NEIGHBOURS = 3  # known pixels compared with each unknown one, of either side
@@ -25,7 +27,6 @@ MASK_WEIGHT = 1.0  # and of the mask's
 FIT_NOISE = 1e-6  # colour variance (colours in [0, 1]) that counts as flat in a 3x3 window
 DATA_WEIGHT = 0.1  # of an undecided to a decided pixel's odds against the smoothness
 KNOWN_WEIGHT = 100.0
-SPREAD_GAIN = 2.0  # a coarser pixel counts as known once half of it is
 CORE_FROM = 0.8  # alpha from which on a pixel's colour counts as the layer's own
 CORE_MARGIN = 1  # pixels round the edge whose colours are mixed whatever alpha says
 LAYER_PRIOR = 2.0  # how far the layers' continued colours, rather than the pixel's, decide where alpha is small
@@ -236,17 +237,7 @@ def estimate_foreground(image: Tensor, alpha: Tensor, background: Tensor | None 
 
 def spread(image: Tensor, weight: Tensor) -> Tensor:
     """Colours [C, h, w] continued from where weight [h, w] in [0, 1] is 1 to where it is 0, smoothly (push-pull)."""
-    layers = [(image, weight[None].clamp(max=1))]
-    while max(layers[-1][0].shape[1:]) > 1:
-        colour, share = layers[-1]
-        pooled = F.avg_pool2d(torch.cat([colour * share, share])[None], 2, ceil_mode=True, count_include_pad=False)[0]
-        total = pooled[-1:]
-        layers.append((pooled[:-1] / total.clamp(min=1e-6), (total * SPREAD_GAIN).clamp(max=1)))
-    result = layers[-1][0]
-    for colour, share in reversed(layers[:-1]):
-        wide = F.interpolate(result[None], size=colour.shape[1:], mode="bilinear", align_corners=False)[0]
-        result = torch.lerp(wide, colour, share)
-    return result
+    return layers.spread(image[None], weight[None, None])[0]
 
 
 def _core(alpha: Tensor) -> Tensor:

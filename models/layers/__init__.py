@@ -1,6 +1,7 @@
 """Small layers that several systems are made of."""
 
 from warpkit.models.layers.convolution import GatedConv, ResidualBlock, UpsampleTo, downsample, upsample
+from warpkit.models.layers.fill import spread
 from warpkit.models.layers.modulation import SPADE, AdaIN, pixel_norm
 from warpkit.models.layers.patch import PatchDiscriminator, crop
 
@@ -14,5 +15,6 @@ __all__ = [
     "crop",
     "downsample",
     "pixel_norm",
+    "spread",
     "upsample",
 ]

@@ -9,7 +9,11 @@ from torch import Tensor
 
 from warpkit import Flow, resize_flow, warp, warp_reduce
 from warpkit.models.batch import Batch
+from warpkit.models.layers import spread
 
+GLANCING = (0.0, 0.2)
+"""Facing ratios from which on a source's colours start to count as seen, and do: bodies are not found to the pixel, and
+at an outline that is a neighbour's colour."""
 SHARPNESS = 4
 """Power of the facing ratio by which sources are weighed: the one that sees the surface best wins smoothly."""
 
@@ -19,7 +23,7 @@ class Geometric:
     """The target drawn from warped sources, without a network."""
 
     colour: Tensor
-    """[B, 3, H, W] in [-1, 1]; 0 where nothing was seen."""
+    """[B, 3, H, W] in [-1, 1]; where nothing was seen, beside the body too, what is seen around continued."""
     seen: Tensor
     """[B, 1, H, W] in [0, 1]: how much of the pixel's surface some source shows."""
     confidence: Tensor
@@ -117,5 +121,7 @@ def geometric_picture(batch: Batch) -> Geometric:
     colour, seen, alpha, facing, shown = layers.split([3, 1, 1, 1, 1], 2)
     weight = facing.clamp(0.05, 1) ** SHARPNESS
     blended = (weight * colour).sum(1) / (weight * seen).sum(1).clamp(min=1e-9)
+    low, high = GLANCING
+    known = (seen * ((facing - low) / (high - low)).clamp(0, 1)).amax(1)
     outline = torch.where(shown.amax(1) > 0, alpha.amax(1), 1) * batch.target_silhouette
-    return Geometric(blended, seen.amax(1), (seen * facing.clamp(min=0)).amax(1), outline)
+    return Geometric(spread(blended, known), known, (seen * facing.clamp(min=0)).amax(1), outline)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warpkit.models.layers import GatedConv, ResidualBlock, UpsampleTo
+from warpkit.models.layers import GatedConv, ResidualBlock, UpsampleTo, spread
 from warpkit.models.systems.liquid_warping.fusion import AttentionFusion
 from warpkit.models.systems.liquid_warping.streams import LevelFlow
 
@@ -24,7 +24,11 @@ TRANSFER_BLOCKS = (0, 1, 2, 3)
 HIDDEN = (16, 32, 64, 64)
 """Of SPADE at 1/2 … 1/16."""
 CONFIDENT = 3.0
-"""Logit at the start of what geometry says: 0.95."""
+"""Logit at the start of the alpha that geometry says: 0.95."""
+TRUSTING = 2.0
+"""Logit at the start of the gate: 0.88."""
+REACH = 2.0
+"""How far a drawn colour can lie from the one that it starts from: all of [-1, 1]."""
 
 
 def small_fusion(channels: int) -> nn.Module:
@@ -33,7 +37,10 @@ def small_fusion(channels: int) -> nn.Module:
 
 
 class SmallBackgroundStream(nn.Module):
-    """G_BG of gated convolutions: what is seen of the background is kept, only the hole is filled."""
+    """G_BG of gated convolutions: what is seen of the background is kept, only the hole is filled.
+
+    It corrects the surroundings continued into the hole, and starts as that.
+    """
 
     def __init__(self, widths: Sequence[int] = (24, 48, 96)) -> None:
         super().__init__()
@@ -43,13 +50,14 @@ class SmallBackgroundStream(nn.Module):
         )
         self.middle = nn.ModuleList(GatedConv(third, third, dilation=2**i) for i in range(4))
         self.up = nn.ModuleList([UpsampleTo(third, second, second), UpsampleTo(second, first, first)])
-        self.colour = nn.Conv2d(first + 4, 3, 3, padding=1)
+        self.colour = _zero(nn.Conv2d(first + 4, 3, 3, padding=1))
 
     def forward(self, image: Tensor, hole: Tensor) -> Tensor:
         """As `BackgroundStream`; exactly `image` where there is no hole."""
         seen = 1 - hole
-        known = torch.cat([image * seen, seen], 1)
-        x, stages = known, []
+        around = spread(image * seen, seen)
+        x = known = torch.cat([around, seen], 1)
+        stages = []
         for layer in self.down:
             x = layer(x)
             stages.append(x)
@@ -58,7 +66,7 @@ class SmallBackgroundStream(nn.Module):
         for layer, skip in zip(self.up, stages[-2::-1], strict=True):
             x = layer(x, skip)
         x = F.interpolate(x, size=image.shape[-2:], mode="bilinear", align_corners=False)
-        filled = torch.tanh(self.colour(torch.cat([x, known.to(x)], 1)))
+        filled = _drawn(around, self.colour(torch.cat([x, known.to(x)], 1)))
         return torch.where(hole > 0, hole * filled + seen * image, image)
 
 
@@ -86,8 +94,8 @@ class SmallTransferStream(nn.Module):
     """G_TSF: a U-net with a stage at full resolution, whose output is gated.
 
     With I_geo the geometric picture, P what the network draws and m the gate, the colour is m I_geo + (1 - m) P; m is
-    nought where no source saw the surface. The last convolution starts at zero, so that m and alpha start as geometry
-    has them.
+    nought where no source saw the surface. P is I_geo, continued to where nothing was seen, with a correction. The last
+    convolution starts at zero, so that colour and alpha start as geometry has them.
     """
 
     def __init__(self, channels: int, fuse: Callable[[int], nn.Module] | None) -> None:
@@ -101,10 +109,8 @@ class SmallTransferStream(nn.Module):
         ups = [UpsampleTo(b, a, a) for a, b in pairs[::-1]]
         self.up = nn.ModuleList(ups)
         self.after = nn.ModuleList(ResidualBlock(a, identity=True) for a, _ in pairs[::-1])
-        self.heads = nn.Conv2d(WIDTHS[0], 5, 3, padding=1)
+        self.heads = _zero(nn.Conv2d(WIDTHS[0], 5, 3, padding=1))
         _keep_size(self.stem, *down, *(up.conv for up in ups))
-        nn.init.zeros_(self.heads.weight)
-        nn.init.zeros_(self.heads.bias)  # type: ignore[arg-type]
 
     def forward(
         self,
@@ -123,7 +129,7 @@ class SmallTransferStream(nn.Module):
             features: of the sources at 1/2 … 1/16, `[B, S, C, h, w]` each.
             flow: of each level.
             valid: `[B, S]` bool: the sources that are real.
-            geometric: `[B, 3, H, W]` I_geo.
+            geometric: `[B, 3, H, W]` I_geo, continued to where nothing was seen.
             seen: `[B, 1, H, W]` in [0, 1]: how much of it a source has seen.
             outline: `[B, 1, H, W]` in [0, 1]: the alpha that geometry would give it.
 
@@ -142,9 +148,21 @@ class SmallTransferStream(nn.Module):
         for layer, block, skip in zip(self.up, self.after, stages[-2::-1], strict=True):
             x = block(layer(x, skip))
         drawn, alpha, gate = self.heads(x).float().split([3, 1, 1], 1)
-        gate = seen * torch.sigmoid(gate + CONFIDENT)
-        colour = gate * geometric + (1 - gate) * torch.tanh(drawn)
+        gate = seen * torch.sigmoid(gate + TRUSTING)
+        colour = gate * geometric + (1 - gate) * _drawn(geometric, drawn)
         return colour, torch.sigmoid(alpha + CONFIDENT * (2 * outline - 1)), gate
+
+
+def _drawn(start: Tensor, correction: Tensor) -> Tensor:
+    """A colour picture that starts as another; kept in [-1, 1], with a slope also where it would leave that."""
+    colour = start + REACH * torch.tanh(correction.float())
+    return colour + (colour.clamp(-1, 1) - colour).detach()
+
+
+def _zero(conv: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
 
 
 def _keep_size(*convs: nn.Conv2d) -> None:
