@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from warpkit.models.bodies import Body, BodyModel, Camera
+from warpkit.models.bodies.anny import Anny
+from warpkit.models.data.clips import maker
 from warpkit.models.data.clips.recovered import Recovered
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.data.rendered import MadeUpPerson
@@ -86,3 +88,18 @@ class FakeRecovery:
             fps=np.array(fps),
             landmark_error=np.array(0.01),
         )
+
+
+class FakeInWorkers:
+    """Stands for the body model Anny until another process unpickles it, where recovery is then the stand-in."""
+
+    def __init__(self, model: Anny) -> None:
+        self.name, self.path = model.name, model.path
+
+    def __reduce__(self) -> tuple[Callable[[], BodyModel], tuple[()]]:
+        return _with_fake_recovery, ()
+
+
+def _with_fake_recovery() -> BodyModel:
+    maker.recover_video = FakeRecovery()  # type: ignore[assignment]
+    return Anny()

@@ -18,7 +18,7 @@ from clip_videos import FakeRecovery, coloured
 from warpkit.models.batch import Pictures, SurfaceCondition, make_batch
 from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.data.clips import ClipSamples as AnyClipSamples
-from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
+from warpkit.models.data.clips import Settings, backdrop, maker, prepare_clips
 from warpkit.models.data.clips import samples as samples_module
 from warpkit.models.data.clips.store import Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
@@ -48,7 +48,7 @@ def cache(model: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return fake(frames, model, fps, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "recover_video", turn)
+        patch.setattr(maker, "recover_video", turn)
         patch.setattr(backdrop, "fill_background", lambda picture, hole: picture)
         prepare_clips(folder / "videos", folder / "cache", model, Settings(size=64, matte=False))
     return folder / "cache"

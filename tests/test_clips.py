@@ -16,7 +16,7 @@ import torch
 
 pytest.importorskip("av", reason="needs the extra [person]")
 pytest.importorskip("ai_edge_litert", reason="needs the extra [person]")
-from clip_videos import FakeRecovery, coloured, rendered, write_video
+from clip_videos import FakeInWorkers, FakeRecovery, coloured, rendered, write_video
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -25,7 +25,7 @@ import warpkit
 from warpkit import rasterize
 from warpkit.models.app.commands import app
 from warpkit.models.bodies import Body, BodyModel, Camera, load_body
-from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
+from warpkit.models.data.clips import Settings, backdrop, maker, prepare, prepare_clips
 from warpkit.models.data.clips.store import ClipWriter, Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
 
@@ -40,7 +40,7 @@ def model() -> BodyModel:
 @pytest.fixture
 def recovery(monkeypatch: pytest.MonkeyPatch) -> FakeRecovery:
     fake = FakeRecovery()
-    monkeypatch.setattr(prepare, "recover_video", fake)
+    monkeypatch.setattr(maker, "recover_video", fake)
     monkeypatch.setattr(backdrop, "fill_background", lambda picture, hole: picture)  # half a second a clip
     return fake
 
@@ -151,7 +151,7 @@ def test_interrupted_run_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     fake = FakeRecovery(before=interrupt)
-    monkeypatch.setattr(prepare, "recover_video", fake)
+    monkeypatch.setattr(maker, "recover_video", fake)
     with pytest.raises(KeyboardInterrupt):
         prepare_clips(folder, tmp_path / "cache", model, SMALL)
     assert not Index.read(tmp_path / "cache").complete
@@ -167,7 +167,7 @@ from pathlib import Path
 sys.path[:0] = [{tests!r}]
 from clip_videos import FakeRecovery
 from warpkit.models.bodies import load_body
-from warpkit.models.data.clips import Settings, backdrop, prepare, prepare_clips
+from warpkit.models.data.clips import Settings, backdrop, maker, prepare, prepare_clips
 from warpkit.models.data.clips.store import ClipWriter
 
 add, count = ClipWriter.add, 0
@@ -179,7 +179,7 @@ def slow(self, image, alpha):
         time.sleep(60)
     add(self, image, alpha)
 ClipWriter.add = slow
-prepare.recover_video = FakeRecovery()
+maker.recover_video = FakeRecovery()
 prepare_clips(Path({folder!r}), Path({cache!r}), load_body(), Settings(size=64, matte=False))
 """
 
@@ -204,6 +204,39 @@ def test_killed_run_leaves_nothing_half_made_and_goes_on_where_it_stopped(
     assert recovery.calls == 0  # the second video's bodies were there already
     assert not list(cache.rglob("*.part*"))  # … the next one clears away
     assert len(stored(cache, 1)) == 6
+
+
+def test_several_processes_make_what_one_makes(
+    folder: Path, tmp_path: Path, model: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "ben" / "text.mp4").write_text("no video")
+    coloured(folder / "carl.mp4", 180)
+    monkeypatch.setattr(maker, "recover_video", FakeRecovery())
+    told: list[str] = []
+    one = prepare_clips(folder, tmp_path / "one", model, SMALL)
+    two = prepare_clips(folder, tmp_path / "two", FakeInWorkers(model), SMALL, jobs=2, tell=told.append)  # type: ignore[arg-type]
+    assert two == one
+    assert one.made == ["ann/a.mp4", "ben/b.mp4", "carl.mp4"]
+    assert len(told) == 1
+    assert Index.read(tmp_path / "one") == Index.read(tmp_path / "two")
+    for entry in Index.read(tmp_path / "one").clips:
+        first, second = (StoredClip(clip_path(tmp_path / cache, entry.key)) for cache in ("one", "two"))
+        np.testing.assert_array_equal(first.picture(3, 64)[0], second.picture(3, 64)[0])
+
+
+def test_process_that_is_killed_ends_the_run_with_a_sentence(folder: Path, tmp_path: Path, model: BodyModel) -> None:
+    with pytest.raises(InputError, match="fewer --jobs, it goes on where it stopped"):
+        prepare_clips(folder, tmp_path / "cache", Fatal(), SMALL, jobs=2)  # type: ignore[arg-type]
+    assert not Index.read(tmp_path / "cache").complete
+
+
+class Fatal(torch.nn.Module):
+    """No body model: the process that unpickles it dies."""
+
+    name = "fatal"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (9,)
 
 
 def test_broken_videos_are_skipped_and_told_and_the_others_made(
@@ -231,7 +264,7 @@ def test_video_that_changes_while_it_is_read_is_not_kept(
         if call == 1:
             coloured(folder / "ann" / "a.mp4", 200)
 
-    monkeypatch.setattr(prepare, "recover_video", FakeRecovery(before=change))
+    monkeypatch.setattr(maker, "recover_video", FakeRecovery(before=change))
     report = prepare_clips(folder, tmp_path / "cache", model, SMALL)
     assert [name for name, _ in report.skipped] == ["ann/a.mp4"]
     assert "changed while it was read" in report.skipped[0][1]
@@ -272,7 +305,7 @@ def test_fault_of_ours_costs_one_video_only(
         if call == 1:
             raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(prepare, "recover_video", FakeRecovery(before=fail))
+    monkeypatch.setattr(maker, "recover_video", FakeRecovery(before=fail))
     report = prepare_clips(folder, tmp_path / "cache", model, SMALL)
     assert report.faults == [("ann/a.mp4", "ZeroDivisionError: oh")]
     assert report.made == ["ben/b.mp4"]
@@ -324,7 +357,7 @@ def test_window_holds_the_person_and_stays_in_the_picture_where_that_fits(
     longer = (high - low).max()
     if longer < 1:
         return
-    window = prepare.clip_framing(boxes, picture, Settings(64, margin))
+    window = maker.clip_framing(boxes, picture, Settings(64, margin))
     corner, near = np.array([window.left, window.top]), 1e-6 * 500
     assert (corner <= low + near).all()
     assert (corner + window.side >= high - near).all()

@@ -2,4 +2,5 @@
 
 from warpkit.models.app.cli import main
 
-main()
+if __name__ == "__main__":  # processes that are started anew import this module under another name
+    main()

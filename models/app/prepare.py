@@ -23,6 +23,7 @@ def prepare(
     body: Annotated[str, typer.Option(help="Body model: anny, smpl, smplh or smplx.")] = "anny",
     body_folder: Annotated[Path | None, typer.Option(help="Folder of the model files of SMPL's family.")] = None,
     person: Annotated[int | None, typer.Option(min=1, help="Which person of a video, 1 being the largest.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Videos made at once, each by a process of its own.")] = 1,
     prune: Annotated[bool, typer.Option("--prune", help="Remove clips of other settings or other videos.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -38,7 +39,7 @@ def prepare(
 
         settings = Settings(size, margin, every, fps, matte, person)
         model = load_body(body, body_folder)
-        report = prepare_clips(folder, out, model, settings, layout=layout, progress=bars, tell=tell)
+        report = prepare_clips(folder, out, model, settings, layout=layout, jobs=jobs, progress=bars, tell=tell)
         bars.done()
         bad = report.skipped + report.faults
         if not report.made and not report.kept:

@@ -6,82 +6,24 @@ networks and the settings. A run that was stopped goes on where it stopped; what
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
-from contextlib import suppress
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from warpkit import rasterize
-from warpkit.models.bodies import Body, BodyModel
-from warpkit.models.bodies.rotations import axis_angle_to_matrix
-from warpkit.models.data.clips.backdrop import Backdrop
+from warpkit.models.bodies import BodyModel
 from warpkit.models.data.clips.footage import Footage, OpenFootage
 from warpkit.models.data.clips.layouts import Video, read_layout
-from warpkit.models.data.clips.recovered import Recovered, recover_video
-from warpkit.models.data.clips.store import (
-    JPEG_QUALITY,
-    CacheError,
-    ClipWriter,
-    Entry,
-    Index,
-    StoredClip,
-    clip_path,
-    locked,
-    new_clip,
-    recovered_path,
-)
+from warpkit.models.data.clips.maker import PASSES, Maker, Outcome, Settings, body_digest
+from warpkit.models.data.clips.store import Entry, Index, clip_path, locked, recovered_path
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.framing import Framing
-from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import networks
-
-RECOVERY, CUTTING = 1, 1
-"""Raised whenever the same input would be recovered, or cut, otherwise than before: caches are then made again."""
-LEAST_FRAMES = 2
-"""A clip needs a source and a target."""
-WHOLE = 0.9
-"""Of the frames that a video says it has; where fewer come, that is told."""
-PASSES = 2
-"""Times that a video is read: to recover, and to cut."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How clips are made.
-
-    Attributes:
-        size: pixels of the square pictures; a multiple of 8.
-        margin: of the person's longer side, left free on each side.
-        every: only each so many-th frame is used.
-        folder_fps: frames a second of folders of frames.
-        matte: whether masks are refined to the pictures' edges; otherwise they are the network's, soft and coarse.
-        person: which person of a video, counted from 1, the largest first; None: the largest.
-    """
-
-    size: int = 512
-    margin: float = 0.1
-    every: int = 1
-    folder_fps: float = 30.0
-    matte: bool = True
-    person: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.size < 64 or self.size % 8:
-            raise InputError(f"the size must be a multiple of 8 from 64 on, not {self.size}")
-        if not 0 <= self.margin <= 2:
-            raise InputError(f"the margin must lie in [0, 2], not {self.margin}")
-        if self.every < 1:
-            raise InputError(f"of the frames each 1st, 2nd, 3rd … can be used, not each {self.every}th")
-        if not 1 <= self.folder_fps <= 1000:
-            raise InputError(f"frames a second must lie in [1, 1000], not {self.folder_fps}")
 
 
 @dataclass
@@ -105,29 +47,6 @@ class Report:
     frames: int = 0
 
 
-def body_digest(model: BodyModel) -> str:
-    """SHA-256 of a body model: its name and the file it was read from, or, where it has none, all its numbers."""
-    total = hashlib.sha256(model.name.encode())
-    path = getattr(model, "path", None)
-    if path is not None:
-        total.update(Path(path).read_bytes())
-        return total.hexdigest()
-    for name, value in sorted(model.named_buffers()):  # type: ignore[attr-defined]
-        total.update(f"\0{name}{value.dtype}{tuple(value.shape)}".encode())
-        total.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _networks_digest() -> str:
-    files = sorted((Path(networks.__file__).parent / "data").glob("*.tflite"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-
-
-def _key(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
-
-
 class _Counter:
     """Steps of one video on a bar that all videos share: it ends where it was said to, however many frames came."""
 
@@ -141,181 +60,14 @@ class _Counter:
             self.done = step
 
 
-@dataclass(frozen=True)
-class _Maker:
-    """Makes one clip after the other."""
-
-    cache: Path
-    model: BodyModel
-    settings: Settings
-    body: str
-    tell: Callable[[str], None]
-
-    def keys(self, video: Video) -> tuple[str, str]:
-        """Of the recovered bodies, and of the clip, by what the video holds now."""
-        settings = self.settings
-        recovered = {
-            "recovery": RECOVERY,
-            "content": Footage(video.path).digest(),
-            "every": settings.every,
-            "fps": settings.folder_fps if video.path.is_dir() else None,
-            "person": settings.person,
-            "body": self.body,
-            "networks": _networks_digest(),
-        }
-        key = _key(recovered)
-        pictures = {"size": settings.size, "margin": settings.margin, "matte": settings.matte}
-        return key, _key({"of": key, "cutting": CUTTING, "jpeg": JPEG_QUALITY, **pictures})
-
-    def stored(self, key: str) -> StoredClip | None:
-        """The clip of a key, if it is there and whole."""
-        with suppress(InputError):
-            clip = StoredClip(clip_path(self.cache, key))
-            clip.close()
-            if clip.about.get("key") == key:
-                return clip
-        return None
-
-    def make(self, video: Video, footage: OpenFootage, keys: tuple[str, str], counter: _Counter) -> int:
-        """Makes the clip of a video and tells how many frames it has."""
-        path = recovered_path(self.cache, keys[0])
-        half = counter.expected // PASSES
-        found = Recovered.read(path)
-        if found is None:
-            found = recover_video(
-                footage,
-                self.model,
-                footage.fps,
-                person=self.settings.person,
-                progress=lambda n: counter.to(min(n, half)),
-            )
-            self._check_unchanged(video, keys)
-            found.write(path)
-        if footage.expected is not None and len(found) < WHOLE * footage.expected:
-            self.tell(
-                f"note: {footage.footage.path} ends after {len(found)} of {footage.expected} frames; these are used"
-            )
-        counter.to(half)
-        with new_clip(clip_path(self.cache, keys[1])) as writer:
-            self._cut(footage, found, keys[1], writer, lambda n: counter.to(half + n))
-            self._check_unchanged(video, keys)
-        return writer.count
-
-    def _check_unchanged(self, video: Video, keys: tuple[str, str]) -> None:
-        """What was read is what the keys say: they were taken before, and a copy may still have been under way."""
-        if self.keys(video) != keys:
-            raise InputError("it changed while it was read: run again when it no longer does")
-
-    def _cut(
-        self, footage: OpenFootage, found: Recovered, key: str, writer: ClipWriter, progress: Callable[[int], None]
-    ) -> None:
-        kept = np.flatnonzero(found.found)
-        if len(kept) < LEAST_FRAMES:
-            raise InputError(f"the person is in only {len(kept)} frames; a clip needs {LEAST_FRAMES}")
-        settings, size = self.settings, self.settings.size
-        height, width = (int(number) for number in found.size)
-        framing = clip_framing(found.boxes[kept], (height, width), settings)
-        inside = framing.inside((height, width))
-        body = framing.body(found.body()[torch.from_numpy(kept)])
-        backdrop = Backdrop(len(kept))
-        silhouettes = _Silhouettes(body, self.model, size)
-        number = 0
-        for number, frame in enumerate(footage, 1):
-            if number > len(found):
-                break
-            if found.found[number - 1]:
-                picture = framing.cut(torch.from_numpy(frame).permute(2, 0, 1).float() / 127.5 - 1, "border")
-                alpha = found.mask(number - 1, framing.left, framing.top, framing.zoom, size) * inside
-                if settings.matte:
-                    alpha = refine_alpha(picture, alpha) * inside
-                image = ((picture + 1) * 127.5 + 0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
-                backdrop.add(writer.count, image, alpha.numpy())
-                silhouettes.compare(writer.count, alpha)
-                writer.add(image, (alpha * 255 + 0.5).byte().numpy())
-            progress(number)
-        if number != len(found):
-            raise InputError(f"it held {len(found)} frames when it was read first, and {number} then")
-        plate = backdrop.plate()
-        about = {
-            "key": key,
-            "fps": float(found.fps),
-            "size": size,
-            "video_size": found.size.tolist(),
-            "window": [framing.left, framing.top, framing.side],
-            "landmark_error": float(found.landmark_error),
-            "plate": plate is not None,
-        }
-        arrays = {**_arrays(body, self.model, kept, size), "iou": np.array(silhouettes.overlaps, np.float32)}
-        writer.finish(about, arrays, plate)
-
-
-class _Silhouettes:
-    """How well bodies fit the people in a clip's pictures."""
-
-    def __init__(self, body: Body, model: BodyModel, size: int) -> None:
-        self.body, self.model, self.size = body, model, (size, size)
-        self.overlaps: list[float] = []
-
-    @torch.no_grad()
-    def compare(self, number: int, alpha: torch.Tensor) -> None:
-        """The next frame's body with the person's alpha [H, W]: intersection over union, 0 where nobody is."""
-        body = self.body[number]
-        vertices = body.camera.project(self.model(body.pose, body.shape), self.size)
-        drawn, person = rasterize(vertices, self.model.faces, self.size).face_index[0] >= 0, alpha > 0.5
-        self.overlaps.append(float((drawn & person).sum() / (drawn | person).sum().clamp(min=1)))
-
-
-def clip_framing(boxes: np.ndarray, picture: tuple[int, int], settings: Settings) -> Framing:
-    """The square round the person, one for the whole clip, so that the background stands still in it.
-
-    It holds the masks of all frames: clothes and hair count, a limb fitted astray does not. Being a square it keeps the
-    aspect (section 4.2). Rather than to reach beyond the picture it moves, and its margin shrinks; where it must, it is
-    padded with the picture's border.
-
-    Args:
-        boxes: [T, 4] x0, y0, x1, y1 pixels round the masks.
-        picture: (height, width) in pixels.
-        settings: size and margin.
-    """
-    lengths = np.array([picture[1], picture[0]], float)
-    low, high = boxes[:, :2].min(0).clip(0, lengths), boxes[:, 2:].max(0).clip(0, lengths)
-    longer = float((high - low).max())
-    if longer < 1:
-        raise InputError("the person was found outside the picture")
-    fits = lengths.min() if longer <= lengths.min() else lengths.max()
-    side = min(longer * (1 + 2 * settings.margin), float(fits))
-    start = (low + high - side) / 2
-    room = lengths - side  # negative where the square is wider than the picture
-    left, top = start.clip(np.minimum(room, 0), np.maximum(room, 0)).tolist()
-    return Framing(left, top, side, settings.size)
-
-
-@torch.no_grad()
-def _arrays(body: Body, model: BodyModel, kept: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """What is stored of the bodies; keypoints a few frames at a time, which bounds the memory."""
-    points = [
-        body.camera[part].project(model.keypoints(body.pose[part], body.shape[part]), (size, size))[..., :2]
-        for part in (slice(first, first + 64) for first in range(0, len(kept), 64))
-    ]
-    front = axis_angle_to_matrix(body.pose[:, 0])[..., 2]
-    return {
-        "pose": body.pose.numpy(),
-        "shape": body.shape[0].numpy(),
-        "scale": body.camera.scale.numpy(),
-        "offset": body.camera.offset.numpy(),
-        "keypoints": torch.cat(points).numpy(),
-        "yaw": torch.atan2(front[:, 0], front[:, 2]).numpy(),
-        "frame": kept,
-    }
-
-
 def prepare_clips(
     folder: Path,
     cache: Path,
     model: BodyModel,
-    settings: Settings = Settings(),
+    settings: Settings = Settings(),  # noqa: B008 - frozen
     *,
     layout: str = "auto",
+    jobs: int = 1,
     progress: Progress = SILENT,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Report:
@@ -327,6 +79,7 @@ def prepare_clips(
         model: whose bodies are fitted.
         settings: how clips are made.
         layout: see `read_layout`.
+        jobs: videos that are made at once, each by a process of its own.
         progress: told of frames.
         tell: told of each video that is skipped, as soon as that is known.
 
@@ -340,50 +93,98 @@ def prepare_clips(
     networks.network("pose_detection")  # what is not installed is no fault of the videos
     report = Report()
     with locked(cache):
-        maker = _Maker(cache, model, settings, body_digest(model), tell)
+        maker = Maker(cache, model, settings, body_digest(model))
         about = {**asdict(settings), "body": model.name, "body_digest": maker.body}
-        clips: list[Entry] = []
+        clips: dict[str, Entry] = {}
 
         def write(complete: bool = False) -> None:
-            skipped = tuple(report.skipped + report.faults)
-            Index(about, tuple(clips), skipped, complete).write(cache)
+            in_order = tuple(clips[video.name] for video in videos if video.name in clips)
+            Index(about, in_order, tuple(report.skipped + report.faults), complete).write(cache)
 
         write()
         opened = _open_all(videos, settings, progress)
         total = sum(PASSES * (one.expected or 0) for one in opened.values() if isinstance(one, OpenFootage))
         progress.stage(f"Preparing {len(videos)} videos", total)
         names: dict[str, str] = {}
-        for video in videos:
-            footage = opened[video.name]
-            counter = _Counter(progress, PASSES * (footage.expected or 0) if isinstance(footage, OpenFootage) else 0)
-            try:
-                if isinstance(footage, InputError):
-                    raise footage
-                keys = maker.keys(video)
-                if keys[1] in names:
-                    report.doubles.append((video.name, names[keys[1]]))
-                    tell(f"{video.name} is the same video as {names[keys[1]]}; it is used once")
-                    continue
-                stored = maker.stored(keys[1])
-                frames = len(stored) if stored else maker.make(video, footage, keys, counter)
-                (report.kept if stored else report.made).append(video.name)
-                names[keys[1]] = video.name
-                clips.append(Entry.of(video, keys, frames))
-                report.frames += frames
-                if not stored:
+        for video, outcome in _outcomes(maker, videos, opened, progress, jobs):
+            for note in outcome.notes:
+                tell(f"note: {note}")
+            if outcome.skipped is not None:
+                report.skipped.append((video.name, outcome.skipped))
+                tell(f"skipped {video.name}: {outcome.skipped}")
+            elif outcome.fault is not None or outcome.keys is None:
+                report.faults.append((video.name, f"{outcome.fault}"))
+                tell(f"skipped {video.name}; warpkit failed on it: {outcome.fault}")
+            elif outcome.keys[1] in names:
+                report.doubles.append((video.name, names[outcome.keys[1]]))
+                tell(f"{video.name} is the same video as {names[outcome.keys[1]]}; it is used once")
+            else:
+                names[outcome.keys[1]] = video.name
+                (report.made if outcome.made else report.kept).append(video.name)
+                clips[video.name] = Entry.of(video, outcome.keys, outcome.frames)
+                report.frames += outcome.frames
+                if outcome.made:
                     write()
-            except (CacheError, MemoryError):
-                raise
-            except InputError as error:
-                report.skipped.append((video.name, str(error)))
-                tell(f"skipped {video.name}: {error}")
-            except Exception as error:  # one odd video must not cost the others of a long run
-                report.faults.append((video.name, f"{type(error).__name__}: {error}"))
-                tell(f"skipped {video.name}; warpkit failed on it: {type(error).__name__}: {error}")
-            finally:
-                counter.to(counter.expected)
         write(complete=True)
     return report
+
+
+def _outcomes(
+    maker: Maker,
+    videos: list[Video],
+    opened: dict[str, OpenFootage | InputError],
+    progress: Progress,
+    jobs: int,
+) -> Iterator[tuple[Video, Outcome]]:
+    """What becomes of each video, in their order; several are made at once, but told one after the other."""
+
+    def counter(video: Video) -> _Counter:
+        footage = opened[video.name]
+        return _Counter(progress, PASSES * (footage.expected or 0) if isinstance(footage, OpenFootage) else 0)
+
+    if jobs == 1:
+        for video in videos:
+            count = counter(video)
+            outcome = maker.outcome(video, opened[video.name], count.to)
+            count.to(count.expected)
+            yield video, outcome
+        return
+    threads = max(1, torch.get_num_threads() // jobs)
+    # new processes, not forks: what threads of this one hold would stay held in those
+    others = active_children()
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (maker, threads))
+    try:
+        futures = {video.name: pool.submit(_outcome, video, opened[video.name]) for video in videos}
+        for video in videos:
+            outcome = futures[video.name].result()
+            count = counter(video)
+            count.to(count.expected)
+            yield video, outcome
+    except BaseException as error:
+        for child in active_children():  # do not wait for videos that may take long: nothing half-made is ever used
+            if child not in others:
+                child.terminate()
+        if not isinstance(error, BrokenProcessPool):
+            raise
+        raise InputError(
+            f"one of {jobs} processes was ended from outside, as it happens where memory runs out: run again with "
+            "fewer --jobs, it goes on where it stopped"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_maker: list[Maker] = []  # of a process of the pool
+
+
+def _begin(maker: Maker, threads: int) -> None:
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and says what is to be done
+    _maker[:] = [maker]
+
+
+def _outcome(video: Video, opened: OpenFootage | InputError) -> Outcome:
+    return _maker[0].outcome(video, opened, lambda step: None)
 
 
 def _open_all(videos: list[Video], settings: Settings, progress: Progress) -> dict[str, OpenFootage | InputError]:
