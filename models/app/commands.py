@@ -10,6 +10,7 @@ from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.app.evaluate import evaluate
 from warpkit.models.app.personalize import personalize
 from warpkit.models.app.prepare import prepare
+from warpkit.models.app.study import study
 from warpkit.models.app.train import train
 
 app = typer.Typer(
@@ -167,3 +168,4 @@ app.command()(prepare)
 app.command()(train)
 app.command()(personalize)
 app.command()(evaluate)
+app.add_typer(study, name="study")
