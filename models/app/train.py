@@ -39,8 +39,9 @@ def train(
         changes: dict[str, Any] = {"training": {"steps": steps}} if steps is not None else {}
         plan = training.read_plan(config, changes)
         found = None if start is None else load_checkpoint(start)
-        progress = bars if errors.is_terminal else SILENT  # a log has the lines that are told
-        trainer = training.train(plan, out, device=device, start=found, progress=progress, tell=tell)
+        trainer = training.train(plan, out, device=device, start=found, progress=bars, tell=tell)
+        if not errors.is_terminal:
+            trainer.progress = SILENT  # a log has the lines that are told
         outcome = trainer.fit(minutes)
         of = f"{outcome.step} of {trainer.steps} steps"
         if trainer.rank == 0:
