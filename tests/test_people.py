@@ -5,15 +5,17 @@ import torch
 
 from warpkit import Flow, compose_flow, rasterize, warp
 from warpkit.models.bodies import load_body
+from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.data.people import RenderedPeople
 from warpkit.models.data.people.baked import PEOPLE, Baked, bake_people, photos_of
-from warpkit.models.data.people.layers import Figure
+from warpkit.models.data.people.layers import HELPERS, Figure, body_frames, carried
 from warpkit.models.data.people.paint import Paint
 from warpkit.models.data.people.photos import Photos
 from warpkit.models.data.people.poses import motion_frames
 from warpkit.models.data.people.samples import IDENTITIES
 from warpkit.models.data.people.wardrobe import people, photographic
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.mesh import t_pose
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +198,23 @@ def test_what_was_baked_is_read_again_and_not_made_again(model, monkeypatch, tmp
     photo.write_bytes(b"another picture")
     bake_people(model, "test", tmp_path / "cache")
     assert len(made) == 2
+
+
+def test_skirt_and_hair_lie_where_they_were_written_and_turn_with_the_body(model):
+    figure = Figure(model, torch.device("cpu"))
+    straight = t_pose(model, model.mean_shape[None])
+    pose = torch.zeros(1, 22, 3)
+    pose[0, 0] = torch.tensor([0.4, 1.1, -0.3])
+    turn = axis_angle_to_matrix(pose[0, 0])
+    for layer in HELPERS:
+        shell = figure.shells[layer]
+        bound = shell.holders, shell.shares, shell.local
+        there = carried(*bound, straight, body_frames(straight, model.faces))[0]
+        assert (there - shell.places).norm(dim=1).max() < 1e-4
+        body = model(pose, model.mean_shape[None])
+        turned = carried(*bound, body, body_frames(body, model.faces))[0]
+        assert (turned - shell.places @ turn.T).norm(dim=1).max() < 1e-3
+        corners = shell.places[shell.faces.long()]
+        outwards = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        from_axis = corners.mean(1) * torch.tensor([1.0, 0.0, 1.0])
+        assert ((outwards * from_axis).sum(1) > 0).float().mean() > 0.6

@@ -58,6 +58,13 @@ def keep(layer: str, places: Tensor, outfit: Outfits, marks: Marks) -> Tensor:
     if layer == "bottom":
         waist = marks.hip + outfit.waist + 0.003 * wobble - 0.15 * z * (z > 0)
         return (y < waist) & (leg_of(places, marks) < outfit.bottom_length + 0.006 * wobble)
+    if layer == "skirt":
+        waist = marks.hip + outfit.waist - 0.15 * z * (z > 0)
+        return (y < waist) & (leg_of(places, marks) < outfit.skirt_length + 0.005 * wobble)
+    if layer == "locks":
+        strands = noise(places * places.new_tensor([60.0, 6.0, 60.0]) + outfit.place)[:, 1]
+        _, up, forward = in_head(places, marks).unbind(-1)
+        return (up > outfit.hair_line[:, 1] + 0.08 * strands) & (forward < 0.62)
     if layer == "hair":
         ragged = noise(places * places.new_tensor([70.0, 14.0, 70.0]) + outfit.place)[:, 1]
         return hair_margin(places, outfit, marks) > 0.025 * ragged
@@ -87,21 +94,26 @@ def _thickness(layer: str, figure: Figure, outfit: Outfits) -> Tensor:
     fold = noise((points * points.new_tensor([11.0, 7.0, 11.0])).flatten(0, 1))[:, :2].view(batch, count, 2)
     if layer == "shoes":
         low = _step(marks.sole + 0.04 - places[:, 1], 0.0, 0.03)
-        return (0.010 + 0.006 * low).expand(batch, count)
+        return (0.006 + 0.006 * low).expand(batch, count)
     if layer == "bottom":
         leg = leg_of(places, marks).clamp(0, 1)
         loose = outfit.bottom_loose[:, None] * (1 + 0.5 * fold[..., 0])
-        return 0.004 + loose + outfit.bottom_flare[:, None] * leg**1.5 * (1 + 0.35 * fold[..., 1])
+        return 0.003 + 0.8 * loose + 0.8 * outfit.bottom_flare[:, None] * leg**1.5 * (1 + 0.35 * fold[..., 1])
+    if layer == "skirt":
+        low = leg_of(places, marks).clamp(0, 1)
+        return 0.006 + outfit.skirt_flare[:, None] * low * (1 + 0.6 * fold[..., 0]) + 0.012 * low * fold[..., 1]
+    if layer == "locks":
+        return 0.004 + 0.3 * outfit.hair_volume[:, None] * (1 + 0.5 * outfit.hair_curl[:, None] * fold[..., 0])
     arm = arm_of(places, marks)
     waist = _step(marks.hip + 0.25 - places[:, 1], 0.0, 0.3) * (arm < 0)
     if layer == "top":
-        loose = outfit.top_loose[:, None] * (0.35 + 0.7 * waist + 0.3 * arm.clamp(0, 1))
+        loose = outfit.top_loose[:, None] * (0.3 + 0.5 * waist + 0.3 * arm.clamp(0, 1))
         # over the waist of trousers, unless it is tucked in
         over = (outfit.bottom_loose * 0.8 + 0.004)[:, None] * (outfit.top_length[:, None] > -0.05) * waist
-        return 0.005 + over + loose * (1 + 0.5 * fold[..., 0])
+        return 0.004 + 0.7 * over + loose * (1 + 0.5 * fold[..., 0])
     if layer == "coat":
-        loose = outfit.coat_loose[:, None] * (0.75 + 0.5 * waist)
-        return 0.006 + 0.5 * outfit.top_loose[:, None] + loose * (1 + 0.35 * fold[..., 0])
+        loose = outfit.coat_loose[:, None] * (0.7 + 0.4 * waist)
+        return 0.005 + 0.4 * outfit.top_loose[:, None] + loose * (1 + 0.35 * fold[..., 0])
     everyone = outfit.rows(torch.arange(batch, device=places.device).repeat_interleave(count))
     margin = hair_margin(places.repeat(batch, 1), everyone, marks).view(batch, count)
     up = in_head(places, marks)[:, 1]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from warpkit.models.bodies import JOINTS
 
-POSE_ERROR = 0.0045
+POSE_ERROR = 0.0055
 """Radians of each joint's turn, in each axis."""
 SHAPE_ERROR = 0.08
 """Standard deviations of each shape parameter; the same in all pictures of a person."""

@@ -4,16 +4,22 @@ A shell is a copy of some of the body's faces. Where it ends (hem, sleeve, neckl
 by `cut.py`, so that edges are curves and not teeth of triangles.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from warpkit.models.bodies import JOINTS, KEYPOINTS, PARTS, BodyModel
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 
-LAYERS = ("body", "shoes", "bottom", "top", "coat", "hair")
+LAYERS = ("body", "shoes", "bottom", "skirt", "top", "coat", "hair", "locks")
 """From the skin outwards. A pixel shows the nearest one."""
+
+DATA = Path(__file__).parent / "data" / "helpers.npz"
+ANNY_HEIGHT = 1.7009
+"""Metres, of the body that the helper meshes were written for."""
 
 _LIMBS = ("torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg")
 _COVERS = {"shoes": ("foot", "lower_leg"), "bottom": ("torso", "upper_leg", "lower_leg"), "top": _LIMBS,
@@ -25,6 +31,16 @@ RELUCTANCE = 0.01
 """Square metres: what a unit of shape costs against clothes that stand off."""
 LANDMARKS_COUNT = 500.0
 """Vertices that a keypoint counts as much as: a fit keeps landmarks where they are seen."""
+
+HELPERS = {"skirt": "skirt", "locks": "hair"}
+"""Layers with meshes of their own, and their names in `data/helpers.npz`."""
+_HELD_BY = {"skirt": ("torso", "upper_leg", "lower_leg"), "locks": ("head", "torso")}
+_REACH = {"skirt": 0.10, "locks": 0.05}
+"""Metres: the width of the Gaussian with which the body's vertices near by hold theirs."""
+HOLDERS = 12
+"""The body's vertices that hold one of theirs,"""
+SPARSE = 9
+"""of every so many."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +84,22 @@ def measure(model: BodyModel) -> Marks:
 
 @dataclass(frozen=True)
 class Shell:
-    """One layer: some of the body's vertices and faces, moved."""
+    """One layer: vertices that are each held by K of the body's (one, where they are copies of the body's)."""
 
     faces: Tensor
     """[f, 3] int32 into its own vertices."""
-    vertices: Tensor
-    """[v] int64: the body's vertex that each follows."""
+    holders: Tensor
+    """[v, K] int64: the body's vertices that each follows,"""
+    shares: Tensor
+    """[v, K] and how much; sums to one."""
+    local: Tensor
+    """[v, K, 3] metres along tangent, bitangent and normal of the holder: where it lies as the holder sees it."""
     places: Tensor
     """[v, 3] metres in the neutral body's T-pose, which garments are cut and painted in."""
-    local: Tensor
-    """[v, 3] metres along tangent, bitangent and normal of the body's vertex: how it is loosened."""
 
     def to(self, device: torch.device) -> "Shell":
         """The same on another device."""
-        return Shell(*(part.to(device) for part in (self.faces, self.vertices, self.places, self.local)))
+        return Shell(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def _frames(vertices: Tensor, normals: Tensor, neighbour: Tensor) -> Tensor:
@@ -89,6 +107,51 @@ def _frames(vertices: Tensor, normals: Tensor, neighbour: Tensor) -> Tensor:
     edge = neighbour - vertices
     tangent = torch.nn.functional.normalize(edge - (edge * normals).sum(-1, keepdim=True) * normals, dim=-1)
     return torch.stack([tangent, torch.linalg.cross(normals, tangent), normals], -2)
+
+
+def neighbours(faces: Tensor, count: int) -> Tensor:
+    """`[count]` int64: a neighbour of each vertex; always the same one."""
+    index = faces.long()
+    found = torch.zeros(count, dtype=torch.int64, device=faces.device)
+    return found.scatter_reduce_(0, index.flatten(), index.roll(-1, 1).flatten(), "amax")
+
+
+def body_frames(vertices: Tensor, faces: Tensor) -> Tensor:
+    """`[P, N, 3, 3]` rows tangent, bitangent, normal at the vertices `[P, N, 3]` of a body."""
+    return _frames(vertices, vertex_normals(vertices, faces), vertices[:, neighbours(faces, vertices.shape[1])])
+
+
+def bind(
+    places: Tensor, body: Tensor, frames: Tensor, candidates: Tensor, reach: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What holds vertices at `places` `[v, 3]` to a body `[N, 3]` with `frames` `[N, 3, 3]`: holders, shares, local.
+
+    `candidates` `[n]`: the body's vertices that may; `reach` in metres.
+    """
+    distance, nearest = torch.cdist(places, body[candidates]).topk(HOLDERS, 1, largest=False)
+    # beyond reach of everything the nearest still hold
+    shares = torch.softmax(-(distance / (reach + distance[:, :1] / 2)).square(), 1)
+    holders = candidates[nearest]
+    local = (frames[holders] @ (places[:, None] - body[holders])[..., None])[..., 0]
+    return holders, shares, local
+
+
+def carried(holders: Tensor, shares: Tensor, local: Tensor, body: Tensor, frames: Tensor) -> Tensor:
+    """Where what `bind` bound lies on bodies `[P, N, 3]` with `frames` `[P, N, 3, 3]`: `[P, v, 3]`."""
+    lies = body[:, holders] + (local[..., None] * frames[:, holders]).sum(-2)
+    return (shares[..., None] * lies).sum(2)
+
+
+def holding(model: BodyModel, layer: str) -> Tensor:
+    """`[n]` the vertices of `model` that may hold a helper layer."""
+    names = [name.removeprefix("left_").removeprefix("right_") for name in PARTS]
+    chosen = torch.tensor([name in _HELD_BY[layer] for name in names])[model.parts]
+    return model.faces.long()[chosen].unique()[::SPARSE]
+
+
+def helper_reach(layer: str) -> float:
+    """Metres, for `bind`."""
+    return _REACH[layer]
 
 
 class Figure:
@@ -102,22 +165,30 @@ class Figure:
         places = t_pose(model, model.mean_shape[None])
         normals = vertex_normals(places, model.faces)
         index = model.faces.long()
-        neighbour = torch.zeros(model.num_vertices, dtype=torch.int64)
-        neighbour.scatter_reduce_(0, index.flatten(), index.roll(-1, 1).flatten(), "amax")  # any, but always the same
+        neighbour = neighbours(model.faces, model.num_vertices)
         frames = _frames(places[0], normals[0], places[0, neighbour])
         surface = Surface(model.faces, model.num_vertices)
         names = [name.removeprefix("left_").removeprefix("right_") for name in PARTS]
         self.shells: dict[str, Shell] = {}
-        for layer in LAYERS[1:]:
+        for layer in _COVERS:
             chosen = torch.tensor([name in _COVERS[layer] for name in names])[model.parts]
             used, faces = index[chosen].unique(return_inverse=True)
             moved = surface.smooth(places[0], _LOOSENED[layer])[used] - places[0, used]
             local = (frames[used] @ moved[..., None])[..., 0]
             local[:, 2].clamp_(min=0)  # hollows are filled; nothing sinks into the body
-            self.shells[layer] = Shell(faces.int(), used, places[0, used], local).to(device)
-        self.shells["body"] = Shell(
-            model.faces, torch.arange(model.num_vertices), places[0], torch.zeros(model.num_vertices, 3)
-        ).to(device)
+            one = torch.ones(len(used), 1)
+            self.shells[layer] = Shell(faces.int(), used[:, None], one, local[:, None], places[0, used]).to(device)
+        with np.load(DATA, allow_pickle=False) as archive:
+            helpers = {name: torch.from_numpy(archive[name]) for name in archive.files}
+        tall = self.marks.crown - self.marks.sole
+        for layer, name in HELPERS.items():
+            # made for Anny's neutral body; others are taller or lower
+            own = helpers[f"{name}_places"] * (tall / ANNY_HEIGHT)
+            bound = bind(own, places[0], frames, holding(model, layer), _REACH[layer])
+            self.shells[layer] = Shell(helpers[f"{name}_faces"].int(), *bound, own).to(device)
+        every = torch.arange(model.num_vertices)[:, None]
+        one, none = torch.ones(model.num_vertices, 1), torch.zeros(model.num_vertices, 1, 3)
+        self.shells["body"] = Shell(model.faces, every, one, none, places[0]).to(device)
         self.neighbour = neighbour.to(device)
         self.uv = None if model.uv is None or model.uv_faces is None else model.uv[model.uv_faces.long()].to(device)
         """[f, 3, 2] in [0, 1] of the body's faces, where it has any."""
@@ -134,7 +205,7 @@ class Figure:
             shell = self.shells[layer]
             starts.append(shell.faces.long() + vertices)
             self.first_vertex[layer], self.first_face[layer] = vertices, faces_before
-            vertices, faces_before = vertices + len(shell.vertices), faces_before + len(shell.faces)
+            vertices, faces_before = vertices + len(shell.places), faces_before + len(shell.faces)
         self.faces = torch.cat(starts).int()
         """[F, 3] of all layers, one after another."""
         self.places = torch.cat([self.shells[layer].places for layer in LAYERS])
@@ -150,8 +221,8 @@ class Figure:
         batch = len(next(iter(thickness.values())))
         outer = torch.zeros(batch, len(self.growth))
         for layer, stands_off in thickness.items():
-            if layer not in ("shoes", "hair"):
-                index = self.shells[layer].vertices.cpu().expand(batch, -1)
+            if layer in ("bottom", "top", "coat"):
+                index = self.shells[layer].holders[:, 0].cpu().expand(batch, -1)
                 outer.scatter_reduce_(1, index, stands_off.nan_to_num(0.0), "amax")
         square = self.growth.T @ self.growth + RELUCTANCE * torch.eye(self.growth.shape[1])
         square = square + LANDMARKS_COUNT * self.keypoint_growth.T @ self.keypoint_growth
@@ -176,12 +247,14 @@ class Figure:
             thickness: for each layer but the body `[P, v]` metres that it stands off.
         """
         skin = self.normals(body, self.shells["body"].faces)
+        frames = _frames(body, skin, body[:, self.neighbour])
         vertices, normals = [body], [skin]
         for layer in LAYERS[1:]:
             shell = self.shells[layer]
-            at, normal = body[:, shell.vertices], skin[:, shell.vertices]
-            frames = _frames(at, normal, body[:, self.neighbour[shell.vertices]])
-            moved = at + (shell.local[..., None] * frames).sum(-2) + thickness[layer][..., None] * normal
+            lies = carried(shell.holders, shell.shares, shell.local, body, frames)
+            # a mesh of its own has normals of its own: the body's below it may look elsewhere
+            normal = self.normals(lies, shell.faces) if layer in HELPERS else skin[:, shell.holders[:, 0]]
+            moved = lies + thickness[layer][..., None] * normal
             vertices.append(moved)
             normals.append(self.normals(moved, shell.faces))
         return torch.cat(vertices, 1), torch.cat(normals, 1)

@@ -20,10 +20,10 @@ class Paint:
     shine: Tensor  # [N]
 
 
-def unrolled(places: Tensor, marks: Marks) -> tuple[Tensor, Tensor]:
-    """Metres along and across a sleeve, a leg or the trunk, `[N]` each: cloth laid flat."""
+def unrolled(places: Tensor, marks: Marks, *, legs: bool = True) -> tuple[Tensor, Tensor]:
+    """Metres along and across a sleeve, a leg (`legs`) or the trunk, `[N]` each: cloth laid flat."""
     x, y, z = places.unbind(-1)
-    on_arm, on_leg = arm_of(places, marks) > -0.05, leg_of(places, marks) > 0.12
+    on_arm, on_leg = arm_of(places, marks) > -0.05, (leg_of(places, marks) > 0.12) & legs
     trunk = torch.atan2(x, z + 0.02) * 0.15
     leg = torch.atan2(x - x.sign() * 0.1, z) * 0.08 + x.sign() * 0.4
     arm = torch.atan2(z, y - (marks.armpit + 0.09)) * 0.05 + x.sign() * 0.7
@@ -35,9 +35,9 @@ def _line(value: Tensor, width: float) -> Tensor:
     return (1 - value.abs() / width).clamp(0, 1)
 
 
-def woven(cloth: Cloth, places: Tensor, marks: Marks) -> Paint:
+def woven(cloth: Cloth, places: Tensor, marks: Marks, *, legs: bool = True) -> Paint:
     """Cloth at `places` `[N, 3]`; `cloth` has one entry for each place."""
-    along, across = unrolled(places, marks)
+    along, across = unrolled(places, marks, legs=legs)
     u, v = across / cloth.period, along / cloth.period
     rough = noise(places / cloth.period[:, None] * 0.55 + cloth.place, 2)
     fine = noise(places * 160 + cloth.place, 1)
@@ -117,6 +117,15 @@ def bottom(outfit: Outfits, places: Tensor, marks: Marks) -> Paint:
     return _darker(paint, 0.3 * outer + 0.35 * band + 0.35 * fly + 0.3 * pocket + faded)
 
 
+def skirt(outfit: Outfits, places: Tensor, marks: Marks) -> Paint:
+    """A skirt with its band and hem."""
+    paint = woven(outfit.bottom, places, marks, legs=False)
+    y, z = places[..., 1], places[..., 2]
+    band = (y > marks.hip + outfit.waist - 0.03 - 0.15 * z * (z > 0)).float()
+    hem = _line(leg_of(places, marks) - outfit.skirt_length + 0.025, 0.008)
+    return _darker(paint, 0.3 * band + 0.3 * hem)
+
+
 def coat(outfit: Outfits, places: Tensor, marks: Marks) -> Paint:
     """A jacket with zip or buttons, pockets and cuffs."""
     paint = woven(outfit.coat, places, marks)
@@ -152,6 +161,11 @@ def hair(outfit: Outfits, places: Tensor, marks: Marks) -> Paint:
     depth = (hair_margin(places, outfit, marks) / 0.2).clamp(0, 1)
     albedo = outfit.hair * (0.85 + 0.22 * strands[:, :1]) * (0.8 + 0.25 * depth[:, None])
     return Paint(albedo.clamp(0.01, 1), 0.28 * strands[:, 1:], torch.full_like(depth, 0.22))
+
+
+def locks(outfit: Outfits, places: Tensor, marks: Marks) -> Paint:
+    """Hair that hangs."""
+    return hair(outfit, places, marks)
 
 
 def skin(outfit: Outfits, places: Tensor, marks: Marks, eye: Tensor, nose: Tensor) -> Paint:

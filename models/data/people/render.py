@@ -10,7 +10,7 @@ from warpkit import Fragments, rasterize
 from warpkit.models.bodies import Camera
 from warpkit.models.data.people import paint as painting
 from warpkit.models.data.people.cut import keep
-from warpkit.models.data.people.layers import LAYERS, Figure
+from warpkit.models.data.people.layers import HELPERS, LAYERS, Figure
 from warpkit.models.data.people.photos import FLAT, Photos
 from warpkit.models.data.people.wardrobe import Outfits
 
@@ -58,7 +58,7 @@ def nearest_layer(figure: Figure, outfit: Outfits, vertices: Tensor, size: tuple
     for layer in LAYERS:
         shell, first = figure.shells[layer], figure.first_vertex[layer]
         own = vertices[:, first : first + len(shell.places)].contiguous()
-        drawn = rasterize(own, shell.faces, size, cull="back")
+        drawn = rasterize(own, shell.faces, size, cull=None if layer in HELPERS else "back")
         flat = drawn.depth.flatten()
         near = (flat < depth).nonzero()[:, 0]
         found = drawn.face_index.flatten()[near]
@@ -105,6 +105,9 @@ def colours(
             paint = getattr(painting, layer)(wearer, where, figure.marks)
         albedo[chosen], bump[chosen], shine[chosen] = paint.albedo, paint.bump, paint.shine
     normal = F.normalize(F.normalize(normal, dim=-1) + bump, dim=-1)
+    open_below = torch.isin(layer_of, layer_of.new_tensor([LAYERS.index(layer) for layer in HELPERS]))
+    inside = open_below & (normal[:, 2] < 0)  # seen from within
+    normal = torch.where(inside[:, None], -normal, normal)
     lit = light[picture]
     facing = (normal * lit.direction).sum(-1)
     half = F.normalize(lit.direction + lit.direction.new_tensor([0.0, 0.0, 1.0]), dim=-1)

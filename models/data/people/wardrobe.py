@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from warpkit.models.bodies import BodyModel
+from warpkit.models.data.people.layers import LAYERS
 
 PATTERNS = ("plain", "hoops", "stripes", "checks", "dots", "camouflage", "blocks", "melange", "flowers", "diagonal")
 PRINTS = ("none", "square", "disc", "letters", "band")
@@ -108,6 +109,8 @@ class Outfits(_Table):
     bottom_length: Tensor  # [B]
     bottom_loose: Tensor  # [B] metres at the hip
     bottom_flare: Tensor  # [B] metres more at its end
+    skirt_length: Tensor  # [B]
+    skirt_flare: Tensor  # [B] metres more at its hem
     waist: Tensor  # [B] metres above the hip joint
     coat: Cloth
     coat_length: Tensor  # [B] as top_length
@@ -187,6 +190,8 @@ def person(model: BodyModel, identity: int) -> Outfits:
     roomy = {"trousers": 0.010, "slim": 0.004, "wide": 0.015, "shorts": 0.014, "cropped": 0.008}[kind]
     flare = {"trousers": 0.014, "slim": 0.004, "wide": 0.038, "shorts": 0.015, "cropped": 0.008}[kind]
 
+    skirt, locks = dice.chance() < 0.18, style == "long" and dice.chance() < 0.7
+
     def about(value: float, spread: float) -> Tensor:
         return torch.tensor([value]) + spread * dice.normal(1)
 
@@ -197,7 +202,7 @@ def person(model: BodyModel, identity: int) -> Outfits:
         lips=skin * torch.tensor([[0.88, 0.62, 0.64]]) * dice.between(0.85, 1.1, (1, 3)),
         eyes=torch.tensor([dice.one_of(((0.22, 0.13, 0.07), (0.35, 0.45, 0.55), (0.3, 0.35, 0.2)), (3, 1, 1))]),
         place=dice.normal(1, 3) * 7,
-        worn=torch.tensor([[True, True, True, True, dice.chance() < 0.25, volume > 0]]),
+        worn=torch.tensor([[True, True, not skirt, skirt, True, dice.chance() < 0.25, volume > 0, locks]]),
         baked=torch.full((1, 3), -1),
         dyed=torch.tensor([[dice.chance() < 0.6, dice.chance() < 0.6]]),
         hair=hair.clamp(0.03, 0.95),
@@ -217,12 +222,14 @@ def person(model: BodyModel, identity: int) -> Outfits:
         bottom_length=about(length, 0.02),
         bottom_loose=torch.tensor([roomy]) * dice.between(0.7, 1.5),
         bottom_flare=torch.tensor([flare]) * dice.between(0.6, 1.5),
+        skirt_length=dice.between(0.33, 0.85),
+        skirt_flare=dice.between(-0.01, 0.05),
         waist=dice.between(0.03, 0.13),
         coat=dice.cloth(_COATS, dark=0.3),
         coat_length=about(dice.one_of((-0.02, 0.05, 0.11), (0.4, 0.3, 0.3)), 0.01),
         coat_sleeve=about(dice.one_of((-0.12, 0.96), (0.15, 0.85)), 0.015),
         coat_open=torch.tensor([dice.one_of((0.0, 0.03, 0.08), (0.35, 0.35, 0.3))]),
-        coat_loose=dice.between(0.014, 0.030),
+        coat_loose=dice.between(0.008, 0.022),
         shoe=dice.cloth(_PLAIN, dark=0.4),
         shoe_height=torch.tensor([dice.one_of((0.0, 0.07, 0.2), (0.65, 0.25, 0.1))]) + 0.01 * dice.normal(1),
         sock_height=torch.tensor([dice.one_of((-0.1, 0.05, 0.15), (0.35, 0.4, 0.25))]),
@@ -244,7 +251,7 @@ def photographic(outfits: Outfits, textures: Tensor, shapes: Tensor) -> Outfits:
         shapes: `[B, K]` their shapes.
     """
     baked = textures[:, :1] >= 0
-    layers = torch.tensor([True, False, False, False, True, False])  # body and coat
+    layers = torch.tensor([layer in ("body", "coat") for layer in LAYERS])
     return replace(
         outfits,
         baked=textures,
