@@ -12,6 +12,8 @@ from warpkit.models.bodies import load_body
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.media.images import read_image
+from warpkit.models.systems.liquid_warping import build
+from warpkit.models.systems.liquid_warping.checkpoints import save
 from warpkit.models.tasks import Imitation, imitate
 from warpkit.models.tasks.imitate import choose_device
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources
@@ -104,3 +106,34 @@ def test_odd_sizes_and_unknown_devices_are_refused_before_any_work() -> None:
         imitate([Path("nobody.jpg")], "walk", size=129)
     with pytest.raises(InputError, match="device must be"):
         choose_device("tpu")
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of `small` as it starts: which draws the geometric picture."""
+    pytest.importorskip("safetensors", reason="needs the extra [person]")
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    torch.manual_seed(0)
+    save(build("small"), path)
+    return path
+
+
+def test_a_trained_system_draws_the_person_where_geometry_does(untrained: Path, walking: Imitation) -> None:
+    motion = make_motion("walk", fps=5.0)
+    learned = imitate([photo("P006")], motion, size=SIZE, background="#20a040", weights=untrained)
+    for index in (0, 5):
+        drawn, geometric = learned.render(index), walking.render(index)
+        assert drawn.alpha.shape == (1, 1, SIZE, SIZE)
+        top, left = geometric.corner
+        alpha = torch.zeros(SIZE, SIZE)
+        alpha[top : top + geometric.alpha.shape[2], left : left + geometric.alpha.shape[3]] = geometric.alpha[0, 0]
+        mine, theirs = drawn.alpha[0, 0] > 0.5, alpha > 0.5
+        assert (mine & theirs).sum() / (mine | theirs).sum() > 0.8
+    np.testing.assert_array_equal(learned.frame(5), learned.frame(5))
+
+
+def test_a_trained_system_is_refused_sizes_it_cannot_draw(untrained: Path) -> None:
+    with pytest.raises(InputError, match="multiples of 8"):
+        imitate([photo("P006")], "walk", size=100, weights=untrained)
+    with pytest.raises(InputError, match="no such file"):
+        imitate([photo("P006")], "walk", size=SIZE, weights=untrained.with_name("other.safetensors"))

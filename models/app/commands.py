@@ -58,6 +58,10 @@ def imitate(
     fps: Annotated[
         float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own if not given.")
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint of `warpkit train` or `personalize` that draws; geometry alone if none."),
+    ] = None,
     frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")
@@ -85,6 +89,7 @@ def imitate(
             person=person,
             fps=fps,
             side_by_side=side_by_side,
+            weights=weights,
             progress=bars,
         )
         for note in result.notes:

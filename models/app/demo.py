@@ -12,6 +12,7 @@ import torch
 
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.errors import needs_extra
+from warpkit.models.geometric.renderer import Rendered
 from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow
 from warpkit.models.media.images import read_image, write_image
 from warpkit.models.media.video import VideoWriter
@@ -43,6 +44,7 @@ def four_views(person: str) -> list[np.ndarray]:
 def flow_picture(imitation: Imitation, index: int) -> np.ndarray:
     """How far each point of the person moved in the picture, from where the first photo shows it to frame `index`."""
     drawn, frame = imitation.render(index), imitation.framing
+    assert isinstance(drawn, Rendered)  # by geometry
     step = drawn.flow.grid.shape[-3] // drawn.alpha.shape[-2]  # samples for each pixel of the frame
     grid = drawn.flow.grid[0, 0, ::step, ::step].cpu()
     visible = drawn.fragments.face_index[0, ::step, ::step].cpu() >= 0

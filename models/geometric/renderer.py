@@ -11,21 +11,15 @@ from warpkit.models.geometric.appearance import Appearance, believed_colours, is
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Layer:
     """A person in a window of the frame; outside the window there is nobody."""
 
     colour: Tensor
     """[1, 3, h, w] in [-1, 1], as if the person filled the window (not yet multiplied by alpha)."""
     alpha: Tensor
     """[1, 1, h, w] in [0, 1]."""
-    filled: Tensor
-    """[1, 1, h, w] share of the colour that no source, mirrored or not, has seen."""
     corner: tuple[int, int]
     """Row and column of the window's first pixel in the frame."""
-    fragments: Fragments
-    """At the supersampled resolution of the window."""
-    flow: Flow
-    """[1, S, ...] absolute sampling grid into each source, likewise."""
 
     def over(self, background: Tensor) -> Tensor:
         """The person over `background` `[3, H, W]`; a new picture of the same shape."""
@@ -35,6 +29,18 @@ class Rendered:
         place = frame[:, top : top + height, left : left + width]
         place += self.alpha[0] * (self.colour[0] - place)
         return frame
+
+
+@dataclass(frozen=True)
+class Rendered(Layer):
+    """A person drawn from their sources by geometry alone."""
+
+    filled: Tensor
+    """[1, 1, h, w] share of the colour that no source, mirrored or not, has seen."""
+    fragments: Fragments
+    """At the supersampled resolution of the window."""
+    flow: Flow
+    """[1, S, ...] absolute sampling grid into each source, likewise."""
 
 
 class GeometricRenderer:
@@ -81,4 +87,4 @@ class GeometricRenderer:
         layers = torch.nn.functional.avg_pool2d(layers, factor)
         alpha = layers[:, 4:]
         colour = layers[:, :3] / alpha.clamp(min=1e-4)
-        return Rendered(colour, alpha, layers[:, 3:4] / alpha.clamp(min=1e-4), (top, left), fragments, flow)
+        return Rendered(colour, alpha, (top, left), layers[:, 3:4] / alpha.clamp(min=1e-4), fragments, flow)

@@ -15,13 +15,16 @@ from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.framing import Framing, frame_motion
-from warpkit.models.geometric.renderer import GeometricRenderer, Rendered
+from warpkit.models.geometric.renderer import GeometricRenderer, Layer
 from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import recover_clip
+from warpkit.models.systems.liquid_warping import LiquidWarping
+from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.tasks.learned import LearnedRenderer
 from warpkit.models.tasks.sources import Source, gather, notes, read_sources, standing_body, to_image, to_tensor
 
 SIZES = range(64, 4097)
@@ -41,6 +44,7 @@ class Imitation:
         *,
         fps: float,
         device: torch.device,
+        system: LiquidWarping | None = None,
         video: Path | None = None,
         side_by_side: bool = False,
         shadow: bool = True,
@@ -48,7 +52,8 @@ class Imitation:
     ) -> None:
         """`bodies` (T of them) in the pixels of the first source's photo, `plate` `[3, size, size]` the background.
 
-        `shadow`: whether the feet darken the ground that they stand on.
+        `system`: what draws the person; the geometric picture if None. `shadow`: whether the feet darken the ground
+        that they stand on.
         """
         self.model, self.sources, self.appearance = model, sources, appearance
         self.bodies, self.framing = bodies, framing
@@ -64,7 +69,13 @@ class Imitation:
         self.notes = list(notes)
         """Sentences that the user should see."""
         self._beside = _Beside(sources[0], bodies, model, video, fps, framing.size) if side_by_side else None
-        self.renderer = GeometricRenderer(on_device(model, device), appearance.to(device))
+        self._placed = on_device(model, device)
+        self.renderer: GeometricRenderer | LearnedRenderer
+        if system is None:
+            self.renderer = GeometricRenderer(self._placed, appearance.to(device))
+        else:
+            views = [source.view(framing.size) for source in sources]
+            self.renderer = LearnedRenderer(system, self._placed, views, appearance.shape.to(device))
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
         self._offsets = appearance.offsets.to(device)
@@ -73,7 +84,7 @@ class Imitation:
         self._feet = model.faces[of_feet].long().unique() if shadow else None
 
     @torch.no_grad()
-    def render(self, index: int) -> Rendered:
+    def render(self, index: int) -> Layer:
         """The person of frame `index`, without the background."""
         return self.renderer(self._framed[index], (self.framing.size, self.framing.size))
 
@@ -88,7 +99,7 @@ class Imitation:
         if self._feet is None:
             return self._plate
         body = self._framed[index]
-        feet = self.renderer.model(body.pose, body.shape, offsets=self._offsets, vertices=self._feet)[0]
+        feet = self._placed(body.pose, body.shape, offsets=self._offsets, vertices=self._feet)[0]
         size = (self.framing.size, self.framing.size)
         dark = contact_shadow(feet, body.camera.scale[0], body.camera.offset[0], size)
         return (self._plate + 1) * (1 - dark) - 1
@@ -222,6 +233,7 @@ def imitate(
     person: int | None = None,
     fps: float | None = None,
     side_by_side: bool = False,
+    weights: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Imitation:
     """The person in `photos` moving as `motion` does.
@@ -237,6 +249,8 @@ def imitate(
         person: which person of a photo with several, counted from 1 in order of size; the largest by default.
         fps: frames a second; by default the motion's.
         side_by_side: frames `[size, 3 size, 3]`: first photo, reference, result.
+        weights: the checkpoint of a trained or personalized system that draws the person, at a size that is a multiple
+            of 8; the geometric picture if None.
         progress: told of each stage.
 
     Returns:
@@ -247,8 +261,11 @@ def imitate(
     """
     if size not in SIZES or size % 2:
         raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
+    if weights is not None and size % 8:
+        raise InputError(f"a trained system draws sizes that are multiples of 8, {size} came")
     check_motion(motion)
     check_background(background)
+    system = None if weights is None else load(Path(weights))
     where = choose_device(device)
     model = load_body(body, body_folder)
     with torch.no_grad():
@@ -270,6 +287,7 @@ def imitate(
         plate,
         fps=moving.fps,
         device=where,
+        system=system,
         video=video,
         side_by_side=side_by_side,
         shadow=parse_color(str(background)) is None,
