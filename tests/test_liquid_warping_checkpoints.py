@@ -86,7 +86,7 @@ class Bomb:
 def test_pickled_code_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Bomb()}, tmp_path / "a.pth")
-    (tmp_path / "b.pth").write_bytes(pickle.dumps({"a": Bomb()}))
+    (tmp_path / "b.pth").write_bytes(pickle.dumps({"a": Bomb()}, protocol=2))
     torch.save(tiny(), tmp_path / "c.pth")
     for name in ("a.pth", "b.pth", "c.pth"):
         with pytest.raises(InputError, match="holds pickled code or is damaged; code in weights is never run"):
