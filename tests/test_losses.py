@@ -118,4 +118,4 @@ def test_a_face_is_cut_in_its_own_aspect_from_a_picture_of_any():
     embed = SphereFace(made_up_weights.sphereface(2).state)
     head = torch.tensor([[-0.1, -0.9, 0.1, -0.5]])
     left, top, right, bottom = embed.box(head, aspect=0.5)[0].tolist()
-    assert (right - left) * 0.5 / (bottom - top) == pytest.approx(96 / 112, abs=0.02)
+    assert (right - left) * 0.5 / (bottom - top) == pytest.approx(96 / 112)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from warpkit.models.batch import part_box
 from warpkit.models.bodies import JOINTS, Camera, load_body
 from warpkit.models.features.faces import SphereFace
 from warpkit.models.metrics import Faces, Judges, body_crop, frechet_distance, psnr, ssim, widened
@@ -166,3 +167,13 @@ def test_distances_inside_the_mask_do_not_see_the_background():
     assert far["psnr"] < 40
     assert near["psnr/person"] < near["psnr"]
     assert judges.distances(truth, truth, alpha * 0)["psnr/person"].isnan().all()
+
+
+def test_a_heads_box_puts_the_eyes_near_where_the_network_wants_them(model):
+    vertices = standing(model, 0.0)
+    network = SphereFace(made_up_weights.sphereface(2).state)
+    left, top, right, bottom = network.box(part_box(vertices, model, ("head",)))[0].tolist()
+    eyes = vertices[0, Faces(model).eyes].mean(1)
+    for number, wanted in enumerate(network.eyes):
+        x, y = (float(eyes[number, 0]) - left) / (right - left), (float(eyes[number, 1]) - top) / (bottom - top)
+        assert (x, y) == pytest.approx(wanted, abs=0.06)
