@@ -228,6 +228,14 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, object], message
         Trainer(StandIn(), Noise(), None, settings(**changes), None, accelerator="cpu")  # type: ignore[arg-type]
 
 
+def test_settings_that_changed_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer(tmp_path, steps=2).fit()
+    trainer(tmp_path, steps=2, save_every=1)
+    assert "settings changed" not in capsys.readouterr().out
+    trainer(tmp_path, steps=4, learning_rate=1e-3)
+    assert "last.safetensors: training.learning_rate, training.steps;" in capsys.readouterr().out
+
+
 def test_checkpoint_of_another_preset_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer(tmp_path, steps=1).fit()
     monkeypatch.setitem(ABOUT["system"], "preset", "paper")

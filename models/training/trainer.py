@@ -1,5 +1,6 @@
 """The trainer: draws samples, takes steps, keeps checkpoints. It knows systems and data by their protocols alone."""
 
+import json
 import math
 import os
 import random
@@ -393,12 +394,7 @@ class Trainer:
         if found.kind != "exact":
             raise InputError(f"{origin} is a {found.kind} checkpoint; an exact one was expected under this name")
         self._check_origin(found, origin)
-        changed = sorted(
-            key
-            for key, value in self.about["training"].items()
-            if key not in ("save_every", "sheet_every", "log_every")
-            and _plain(found.about.get("training", {}).get(key)) != _plain(value)
-        )
+        changed = _changes(found.about, self.about)
         if changed:
             self.tell(f"note: settings changed since {origin}: {', '.join(changed)}; so the result is another")
         for name, network in self._networks().items():
@@ -474,8 +470,16 @@ def _mixed(seed: int, number: int) -> int:
     return random.Random(f"{seed}/{number}").getrandbits(62)
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> list[str]:
+    """The settings that differ, but for how often something is written."""
+    changed = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed += _changes(old, new, f"{where}{key}.")
+        elif json.dumps(old) != json.dumps(new) and key not in ("save_every", "sheet_every", "log_every"):
+            changed.append(f"{where}{key}")
+    return changed
 
 
 @contextmanager
