@@ -17,8 +17,8 @@ from clip_videos import FakeRecovery, coloured
 
 from warpkit.models.batch import Pictures, SurfaceCondition, make_batch
 from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.data.clips import ClipCases, Settings, backdrop, maker, prepare_clips
 from warpkit.models.data.clips import ClipSamples as AnyClipSamples
-from warpkit.models.data.clips import Settings, backdrop, maker, prepare_clips
 from warpkit.models.data.clips import samples as samples_module
 from warpkit.models.data.clips.store import Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
@@ -322,3 +322,36 @@ def test_workers_draw_what_their_parent_would(cache: Path, model: BodyModel) -> 
     np.testing.assert_allclose(list(loader), expected, atol=1e-6)  # sums of other numbers of threads
     again = pickle.loads(pickle.dumps(steps.samples))
     assert [Steps(again)[step] for step in range(8)] == expected
+
+
+def test_cross_imitation_takes_anothers_pose_and_keeps_the_shape(cache: Path, model: BodyModel) -> None:
+    samples = ClipCases(cache, model, split=None, least_fit=0.0)
+    for step in range(4):
+        case = samples.cases("cross", step, 2)
+        again = samples.cases("cross", step, 2)
+        assert torch.equal(case.target_vertices, again.target_vertices)
+        assert case.truth is None
+        assert case.real is not None
+        assert case.real.image.shape[1] == 8
+        everybody = {one[:2] for row in which(case.sources) + which(case.real) for one in row}
+        assert len(everybody) == 1  # all of one person in one outfit
+        places = case.target_vertices[0, :, :2]
+        assert (places - case.sources.vertices[0, 0, :, :2]).norm(dim=-1).max() > 0.01
+
+
+def test_evaluation_of_clips_has_the_tasks_that_videos_can_show(cache: Path, model: BodyModel) -> None:
+    samples = ClipCases(cache, model, split=None, least_fit=0.0)
+    assert samples.tasks == ("self", "cross", "views")
+    for task in ("self", "views"):
+        case = samples.cases(task, 1, 2)  # type: ignore[arg-type]
+        assert case.truth is not None
+        assert torch.equal(case.target_vertices, case.truth.vertices[:, 0])
+    with pytest.raises(ValueError, match="task: expected one of self, cross, views, got 'transfer'"):
+        samples.cases("transfer", 0, 1)
+
+
+def test_cross_imitation_of_one_clip_alone_is_refused(cache: Path, model: BodyModel) -> None:
+    samples = ClipCases(cache, model, split=None, least_fit=0.0)
+    del samples.clips[1:]
+    with pytest.raises(InputError, match="one clip only"):
+        samples.cases("cross", 0, 1)

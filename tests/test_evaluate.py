@@ -153,7 +153,7 @@ class OnlyDraws:
 def test_data_without_a_task_say_so(people, model, judges):
     renderers = {"geometric": GeometricPictures(model)}
     results = evaluate(renderers, OnlyDraws(people), model, judges, tasks=["self", "views"], sources=[1], count=1)
-    assert "OnlyDraws has no cases" in results.skipped["views"]
+    assert results.skipped["views"] == "the data have no cases of it"
     assert "not evaluated: Novel views" in results.to_markdown()
     assert math.isfinite(results.tallies["self", 1]["geometric"].summary()["psnr"]["mean"])
     with pytest.raises(InputError, match="nothing of views can be evaluated"):

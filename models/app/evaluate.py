@@ -129,10 +129,10 @@ def _data(data: str, model: BodyModel, size: int, seed: int, device: torch.devic
         return HeldOut(model, size, "test", seed, device)
     if not Path(data).is_dir():
         raise InputError(f"--data: expected people or a folder that `warpkit prepare` made, got {data!r}")
-    from warpkit.models.data.clips import ClipSamples
+    from warpkit.models.data.clips import ClipCases
     from warpkit.models.tasks.evaluate import Moved
 
-    return Moved(ClipSamples(data, model, split="test", size=size, seed=seed), device)
+    return Moved(ClipCases(data, model, split="test", size=size, seed=seed), device)
 
 
 class _Writer:

@@ -40,6 +40,10 @@ class Cases(Protocol):
     tasks: tuple[Task, ...]
     """Those that they have."""
 
+    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+        """Sources and target of `batch` people."""
+        ...
+
     def cases(self, task: Task, step: int, sources: int) -> Case:
         """The case of a number, the same for the same arguments."""
         ...

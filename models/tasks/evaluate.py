@@ -113,14 +113,22 @@ class SystemPictures:
 class Moved:
     """Data that are drawn on the CPU, on another device."""
 
-    def __init__(self, data: Draws, device: torch.device) -> None:
+    def __init__(self, data: Cases, device: torch.device) -> None:
         self.data = data
         self.device = device
+        self.tasks = data.tasks
 
     def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
         """Those of the data."""
         given, target = self.data.draw(step, batch, sources)
         return given.to(self.device), target.to(self.device)
+
+    def cases(self, task: Task, step: int, sources: int) -> Case:
+        """Those of the data."""
+        case = self.data.cases(task, step, sources)
+        truth, real = (None if part is None else part.to(self.device) for part in (case.truth, case.real))
+        given, vertices = case.sources.to(self.device), case.target_vertices.to(self.device)
+        return replace(case, sources=given, target_vertices=vertices, truth=truth, real=real)
 
 
 @dataclass
@@ -275,7 +283,7 @@ def evaluate(
     there: tuple[Task, ...] = data.tasks if isinstance(data, Cases) else ("self",)
     for task in tasks:
         if task not in there:
-            results.skipped[task] = f"{type(data).__name__} has no cases of it"
+            results.skipped[task] = "the data have no cases of it"
     wanted = [task for task in tasks if task in there]
     if not wanted:
         raise InputError(f"these data have {', '.join(there)}; nothing of {', '.join(tasks)} can be evaluated")
