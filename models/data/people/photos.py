@@ -45,7 +45,9 @@ class Photos:
             skin = colours[cheeks].median(0).values
             chroma = colours / colours.sum(-1, keepdim=True).clamp(min=0.05) - skin / skin.sum()
             light = colours.mean(-1)
-            alike = (chroma.norm(dim=-1) < 0.045) & ((light / skin.mean() - 0.95).abs() < 0.5)
+            # dark skin shines, and its colour is noisier
+            spread = (0.5 * skin.mean()).clamp(min=0.22)
+            alike = (chroma.norm(dim=-1) < 0.045 + 0.01 / skin.mean()) & ((light - skin.mean()).abs() < spread)
             pictures.append(torch.cat([outfit.atlas.permute(1, 2, 0), alike[..., None].to(torch.uint8) * 255], -1))
             skins.append(skin)
             # of the cloth alone; 0.5 where a region shows none
