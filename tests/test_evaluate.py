@@ -11,7 +11,10 @@ from warpkit.models.batch import part_box
 from warpkit.models.bodies import load_body
 from warpkit.models.data.cases import TASKS
 from warpkit.models.data.people import HeldOut
+from warpkit.models.data.people.held_out import redressed
+from warpkit.models.data.people.layers import LAYERS
 from warpkit.models.data.people.samples import IDENTITIES
+from warpkit.models.data.people.wardrobe import people as wardrobe
 from warpkit.models.errors import InputError
 from warpkit.models.features.osnet import OSNet
 from warpkit.models.metrics import Judges
@@ -80,6 +83,18 @@ def test_transfer_shows_the_wanted_clothes_in_the_references_pose(people):
     reference, truth = case.sources.image[0, -1], case.truth.image[0, 0]
     assert (reference - truth).abs().mean() > 0.01  # other clothes
     assert (case.sources.image[0, 0] - truth).abs().mean() > 0.01  # another pose
+
+
+def test_other_clothes_leave_the_person_alone(model):
+    one, other = (wardrobe(model, [min(IDENTITIES["test"]) + n]) for n in (1, 2))
+    made = redressed(one, other)
+    own = ("identity", "shape", "skin", "lips", "eyes", "place", "hair", "hair_line", "beard", "baked")
+    assert all(torch.equal(getattr(made, name), getattr(one, name)) for name in own)
+    theirs = ("top_length", "sleeve", "bottom_length", "skirt_length", "coat_open", "shoe_height", "sock", "neckline")
+    assert all(torch.equal(getattr(made, name), getattr(other, name)) for name in theirs)
+    for number, layer in enumerate(LAYERS):
+        source = other if layer in ("shoes", "bottom", "skirt", "top", "coat") else one
+        assert torch.equal(made.worn[:, number], source.worn[:, number])
 
 
 def test_cross_imitation_keeps_the_own_shape_and_takes_the_others_pose(people):

@@ -22,8 +22,18 @@ REAL = 8
 """Real pictures of the person beside each cross-imitation: the paper's candidates."""
 VIEWS = tuple(range(30, 360, 30))
 """Degrees round a person in A-pose."""
-CLOTHES = ("top", "sleeve", "neckline", "collar", "print_", "bottom", "waist", "coat", "shoe", "sock")
+CLOTHES = ("top", "sleeve", "neckline", "collar", "print_", "bottom", "skirt", "waist", "coat", "shoe", "sock")
 """How the names of those fields of an outfit begin that are put on and taken off."""
+GARMENTS = ("shoes", "bottom", "skirt", "top", "coat")
+"""The layers that are."""
+
+
+def redressed(outfit: Outfits, dressed_as: Outfits) -> Outfits:
+    """The people of the one in the clothes of the other: body, skin, face and hair stay."""
+    fields = [name for name in outfit.__dataclass_fields__ if name.startswith(CLOTHES)]
+    garments = torch.tensor([layer in GARMENTS for layer in LAYERS])
+    worn = torch.where(garments, dressed_as.worn, outfit.worn)
+    return replace(outfit, worn=worn, **{name: getattr(dressed_as, name) for name in fields})
 
 
 class HeldOut(RenderedPeople):
@@ -59,8 +69,7 @@ class HeldOut(RenderedPeople):
         return Case(shots[0][:sources], shots[1], real=shots[0][sources:])
 
     def _transfer(self, outfit: Outfits, dressed_as: Outfits, sources: int, dice: torch.Generator) -> Case:
-        names = [name for name in outfit.__dataclass_fields__ if name.startswith(CLOTHES)]
-        wanted = replace(outfit, **{name: getattr(dressed_as, name) for name in names})
+        wanted = redressed(outfit, dressed_as)
         poses = poses_of(self.frames, sources + 1, 1.0, dice)  # the reference's first, then the sources'
         poses = torch.cat([poses[1:], poses[:1], poses[:1]])
         shots, _ = self._shoot([wanted] * sources + [outfit, wanted], poses, dice)
