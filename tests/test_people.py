@@ -1,5 +1,7 @@
+import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from warpkit.models.bodies import load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.data.people import RenderedPeople
 from warpkit.models.data.people.baked import PEOPLE, Baked, bake_people, photos_of
+from warpkit.models.data.people.faults import jpeg
 from warpkit.models.data.people.layers import HELPERS, Figure, body_frames, carried
 from warpkit.models.data.people.paint import Paint
 from warpkit.models.data.people.photos import Photos
@@ -218,3 +221,30 @@ def test_skirt_and_hair_lie_where_they_were_written_and_turn_with_the_body(model
         outwards = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         from_axis = corners.mean(1) * torch.tensor([1.0, 0.0, 1.0])
         assert ((outwards * from_axis).sum(1) > 0).float().mean() > 0.6
+
+
+def test_sources_come_nearer_to_the_target_as_the_pose_gap_shrinks(model):
+    def distance(gap):
+        data = RenderedPeople(model, 16, supersample=1, faults=False, pose_gap=gap)
+        found = []
+        for step in range(3):
+            vertices = data.draw_with_truth(step, 3, 1).truth.vertices
+            found.append((vertices[:, 0] - vertices[:, 1]).norm(dim=-1).mean())
+        return torch.stack(found).mean()
+
+    near, middle, far = distance(0.0), distance(0.4), distance(1.0)
+    assert near < 0.5 * middle < 0.5 * far
+    assert distance(lambda step: 1.0) == far
+
+
+def test_jpeg_loses_what_jpeg_loses(model):
+    pillow = pytest.importorskip("PIL.Image", reason="needs the extra [person]")
+    picture = RenderedPeople(model, 64, faults=False).draw(1, 1, 1)[0].image[0]
+    whole = ((picture[0] + 1) * 127.5).round().byte()
+    for quality in (30, 80):
+        file = io.BytesIO()
+        pillow.fromarray(whole.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality, subsampling=2)
+        theirs = torch.from_numpy(np.array(pillow.open(file))).permute(2, 0, 1).float() / 127.5 - 1
+        ours = jpeg(whole[None].float() / 127.5 - 1, torch.tensor([float(quality)]))[0]
+        lost = (theirs - picture[0]).abs().mean()
+        assert (ours - theirs).abs().mean() < 0.4 * lost

@@ -1,4 +1,6 @@
-"""People made up and rendered by warpkit's own ops, with exact truth for every pixel: for tests and measurements.
+"""One plain made-up person in any pose and camera, with exact truth: for tests, measurements and the docs' pictures.
+
+What training draws, many people dressed in layers, is in `data/people`.
 
 A made-up person is a body of random shape in garments that stand off it, painted by procedural patterns in rest
 coordinates, lit from one side. The outline of the person is therefore not the body's, as in photographs.
