@@ -198,6 +198,10 @@ def test_what_was_baked_is_read_again_and_not_made_again(model, monkeypatch, tmp
     assert made == ["P007 outdoors"]
     assert torch.equal(first[0].atlas, again[0].atlas)
     assert torch.equal(first[0].offsets, again[0].offsets)
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(kept.read_bytes()[:500])
+    with pytest.raises(InputError, match="delete it"):
+        bake_people(model, "test", tmp_path / "cache")
     photo.write_bytes(b"another picture")
     bake_people(model, "test", tmp_path / "cache")
     assert len(made) == 2

@@ -4,6 +4,8 @@ P008-P010 are never read here: results are shown on them. Needs the extra [demo]
 """
 
 import hashlib
+import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +68,7 @@ def photos_of(person: str) -> dict[str, list[Path]]:
 
 
 def bake_people(model: BodyModel, split: str, cache: Path, progress: Progress = SILENT) -> list[Baked]:
-    """All outfits of the split's people: read from `cache`, or made and left there (about 20 s each on one core)."""
+    """All outfits of the split's people: read from `cache`, or made and left there (a minute each)."""
     outfits = [(person, name, files) for person in PEOPLE[split] for name, files in photos_of(person).items()]
     progress.stage(f"Reading photographic people ({split})", len(outfits))
     result = []
@@ -125,13 +127,16 @@ def _save(path: Path, baked: Baked) -> None:
     arrays = {"atlas": baked.atlas, "offsets": baked.offsets, "shape": baked.shape}
     if baked.plate is not None:
         arrays["plate"] = baked.plate
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # two processes may bake at once
     with part.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{key: value.numpy() for key, value in arrays.items()})
     part.replace(path)  # never half a file under the name that is looked for
 
 
 def _load(path: Path, name: str) -> Baked:
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
-    return Baked(name, arrays["atlas"], arrays["offsets"], arrays["shape"], arrays.get("plate"))
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
+        return Baked(name, arrays["atlas"], arrays["offsets"], arrays["shape"], arrays.get("plate"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it, and it is made again") from error

@@ -116,6 +116,10 @@ class RenderedPeople:
         self.places_share = 1.0 if self.plates else 0.0
         self.photos, self.baked_share = None, baked_share
         if baked is not None:
+            if model.uv is None:
+                raise InputError(
+                    f"photographic people need a body with texture coordinates, which {model.name} has not"
+                )
             outfits = bake_people(model, split, baked, progress)
             self.photos = Photos(outfits, model, self.figure, self.device)
             if not self.plates:
