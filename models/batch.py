@@ -6,7 +6,7 @@ system reads nothing else, so that it never asks which body model or data set th
 
 import weakref
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -30,7 +30,27 @@ class _Tensors:
 def _moved(value: object, device: torch.device) -> object:
     if isinstance(value, Flow):
         return Flow(*(_moved(part, device) for part in value))  # type: ignore[arg-type]
+    if isinstance(value, _Tensors):
+        return value.to(device)
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+
+@dataclass(frozen=True)
+class Geometric(_Tensors):
+    """A target drawn from its sources without a network; of N targets each tensor has N after B."""
+
+    colour: Tensor
+    """[B, 3, H, W] in [-1, 1]; where nothing was seen, beside the body too, what is seen around continued."""
+    seen: Tensor
+    """[B, 1, H, W] in [0, 1]: how much of the pixel's surface some source shows."""
+    confidence: Tensor
+    """[B, 1, H, W] in [0, 1]: 1 where a source looks at the surface straight on, less where it glances."""
+    alpha: Tensor
+    """[B, 1, H, W] in [0, 1]: the person's share of each pixel, as far as geometry knows it."""
+
+    def __getitem__(self, index: Any) -> "Geometric":
+        """Some people, some of their N pictures."""
+        return Geometric(self.colour[index], self.seen[index], self.confidence[index], self.alpha[index])
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,8 @@ class Pictures(_Tensors):
     """[B, N] bool: false where a picture only fills up the batch."""
     plate: Tensor | None = None
     """[B, 3, H, W] the background alone, where it is known; the same for all N."""
+    geometric: Geometric | None = None
+    """[B, N, ...] of target pictures: what the geometric renderer draws of them from the sources."""
 
     def __getitem__(self, index: slice) -> "Pictures":
         """Some of the N pictures."""
@@ -56,6 +78,7 @@ class Pictures(_Tensors):
             alpha=self.alpha[:, index],
             vertices=self.vertices[:, index],
             valid=self.valid[:, index],
+            geometric=None if self.geometric is None else self.geometric[:, index],
         )
 
 
@@ -173,6 +196,8 @@ class Batch(_Tensors):
     """[B, 1, H, W] likewise."""
     plate: Tensor | None = None
     """[B, 3, H, W] the background alone, where it is known."""
+    geometric: Geometric | None = None
+    """[B, ...] the target as the geometric renderer draws it, where that was done."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -206,6 +231,7 @@ def make_batch(
     *,
     target: Pictures | None = None,
     visibility: Visibility = None,
+    geometric: Geometric | None = None,
 ) -> Batch:
     """Draws the conditions of sources and target, and composes the flow between them (Algorithm 1).
 
@@ -216,7 +242,10 @@ def make_batch(
         condition: what is shown of bodies.
         target: N = 1: the truth, in training.
         visibility: which flow is kept: as `warpkit.mesh_flow`; None: all, as in the paper's public code.
+        geometric: `[B, ...]` the target as the geometric renderer draws it; None: that of `target`, where it has one.
     """
+    if geometric is None and target is not None and target.geometric is not None:
+        geometric = target.geometric[:, 0]
     batch, count = sources.image.shape[:2]
     size = (sources.image.shape[-2], sources.image.shape[-1])
     flat = sources.vertices.flatten(0, 1)
@@ -234,6 +263,7 @@ def make_batch(
         target_image=None if target is None else target.image[:, 0],
         target_alpha=None if target is None else target.alpha[:, 0],
         plate=sources.plate,
+        geometric=geometric,
     )
 
 
@@ -245,6 +275,7 @@ def retarget(
     condition: Condition,
     *,
     visibility: Visibility = None,
+    geometric: Geometric | None = None,
 ) -> Batch:
     """The same sources with another target: what `make_batch` gives, without drawing the sources again.
 
@@ -262,6 +293,7 @@ def retarget(
         body_box=part_box(target_vertices, model, PARTS),
         target_image=None,
         target_alpha=None,
+        geometric=geometric,
     )
 
 

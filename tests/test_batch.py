@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from warpkit import interpolate, rasterize, warp
-from warpkit.models.batch import Pictures, SurfaceCondition, UvCondition, make_batch, retarget
+from warpkit.models.batch import Geometric, Pictures, SurfaceCondition, UvCondition, make_batch, retarget
 from warpkit.models.bodies import JOINTS, PARTS, Camera, load_body
 from warpkit.models.geometric.mesh import vertex_normals
 
@@ -164,3 +164,22 @@ def test_another_target_of_the_same_sources_is_what_a_batch_made_anew_has(model,
     torch.testing.assert_close(made.flow.grid, expected.flow.grid, atol=0, rtol=0)
     assert (made.flow.visible is None) == (visibility is None)
     assert made.source_condition is first.source_condition
+
+
+def test_a_targets_geometric_picture_goes_along(model):
+    vertices = project(model)
+    colour = torch.rand(1, 2, 3, *SIZE)
+    geometric = Geometric(colour, colour[:, :, :1], colour[:, :, 1:2], colour[:, :, 2:])
+    target = replace(pictures(vertices[:, None].expand(-1, 2, -1, -1)), geometric=geometric)
+    sources = pictures(vertices[:, None])
+    condition = SurfaceCondition(model)
+    batch = make_batch(sources, vertices, model, condition, target=target[1:])
+    assert torch.equal(batch.geometric.colour, colour[:, 1])
+    assert torch.equal(batch.geometric.alpha, colour[:, 1, 2:])
+    away = batch.to(torch.device("meta"))
+    assert away.geometric.seen.is_meta
+    assert away.sources.image.is_meta
+    assert retarget(batch, vertices, model, condition).geometric is None
+    other = geometric[:, 0]
+    assert retarget(batch, vertices, model, condition, geometric=other).geometric is other
+    assert make_batch(sources, vertices, model, condition, target=target, geometric=other).geometric is other

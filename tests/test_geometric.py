@@ -22,6 +22,7 @@ from warpkit.models.geometric.shadow import STRENGTH, contact_shadow
 from warpkit.models.geometric.shell import fit_shell
 from warpkit.models.geometric.trust import colour_trust, doubtful, parts_seen
 from warpkit.models.geometric.view import View, sample, see
+from warpkit.models.geometric.whole_frame import whole_frame
 from warpkit.models.metrics import psnr
 
 SIZE = 256
@@ -195,3 +196,23 @@ def test_shadow_lies_under_the_feet_and_fades_with_their_height() -> None:
     assert abs(column - 128) <= 4
     assert dark[180:240, 200:256].max() < 0.1 * dark.max()
     assert dark[:180].max() < 0.01
+
+
+def test_a_whole_frame_has_the_person_of_the_window_and_their_colours_beside(model: BodyModel) -> None:
+    person = MadeUpPerson(model, 3)
+    view = view_of(model, person)
+    appearance = gather_appearance([view], model, atlas_size=128)
+    assert appearance.atlas.shape == (1, 3, 128, 128)
+    body = Body(stance(150.0), person.shape, camera_for(model, person))
+    rendered = GeometricRenderer(model, appearance)(body, (SIZE, SIZE))
+    whole = whole_frame(rendered, (SIZE, SIZE))
+    black, white = torch.full((3, SIZE, SIZE), -1.0), torch.ones(3, SIZE, SIZE)
+    for background in (black, white):
+        over = whole.alpha[0] * whole.colour[0] + (1 - whole.alpha[0]) * background
+        torch.testing.assert_close(over, rendered.over(background), atol=1e-5, rtol=0)
+    assert (whole.seen[whole.alpha == 0] == 0).all()
+    assert 0 < whole.seen[whole.alpha > 0].mean() < 0.1  # the back: next to nothing of it is seen from before
+    front = Body(stance(0.0), person.shape, body.camera)
+    whole = whole_frame(GeometricRenderer(model, appearance)(front, (SIZE, SIZE)), (SIZE, SIZE))
+    assert whole.seen[whole.alpha > 0].mean() > 0.8
+    assert whole.colour.abs().max() <= 1

@@ -128,7 +128,11 @@ def test_a_trained_system_draws_the_person_where_geometry_does(untrained: Path, 
         alpha = torch.zeros(SIZE, SIZE)
         alpha[top : top + geometric.alpha.shape[2], left : left + geometric.alpha.shape[3]] = geometric.alpha[0, 0]
         mine, theirs = drawn.alpha[0, 0] > 0.5, alpha > 0.5
-        assert (mine & theirs).sum() / (mine | theirs).sum() > 0.8
+        assert (mine & theirs).sum() / (mine | theirs).sum() > 0.95
+        inside = geometric.alpha[0, 0] == 1
+        colour = drawn.colour[0, :, top : top + inside.shape[0], left : left + inside.shape[1]]
+        assert inside.sum() > 500
+        torch.testing.assert_close(colour[:, inside], geometric.colour[0][:, inside], atol=1e-5, rtol=0)
     np.testing.assert_array_equal(learned.frame(5), learned.frame(5))
 
 

@@ -7,7 +7,7 @@ import torch
 from liquid_warping_scene import body, pictures, project, scene
 
 from warpkit import rasterize
-from warpkit.models.batch import SurfaceCondition, make_batch
+from warpkit.models.batch import Geometric, SurfaceCondition, make_batch
 from warpkit.models.systems.liquid_warping import PRESETS, Preset, build, geometric_picture
 
 SIZE = (128, 96)
@@ -32,6 +32,17 @@ def test_it_starts_as_the_geometric_picture_where_a_source_saw_the_surface(syste
     torch.testing.assert_close(rendered.colour, geometric.colour, atol=1e-5, rtol=0)
     assert (rendered.alpha[geometric.alpha == 1] > 0.9).all()
     assert (rendered.alpha[batch.target_silhouette == 0] < 0.1).all()
+
+
+def test_it_corrects_the_geometric_picture_that_comes_with_the_batch(system):
+    batch = scene(system, sources=1, size=SIZE)
+    colour = torch.rand(1, 3, *SIZE)
+    batch = replace(batch, geometric=Geometric(colour, *(torch.ones(1, 1, *SIZE) for _ in range(3))))
+    with torch.no_grad():
+        sources = system.encode_sources(batch)
+        torch.testing.assert_close(system.render(sources, batch).colour, colour, atol=1e-5, rtol=0)
+        given = geometric_picture(batch)
+        torch.testing.assert_close(system.render(sources, batch, given).colour, given.colour, atol=1e-5, rtol=0)
 
 
 def test_a_picture_of_itself_is_given_back(system):

@@ -36,7 +36,7 @@ class Rendered(Layer):
     """A person drawn from their sources by geometry alone."""
 
     filled: Tensor
-    """[1, 1, h, w] share of the colour that no source, mirrored or not, has seen."""
+    """[1, 1, h, w] share of the colour that comes from the atlas: no source sees the surface there well."""
     fragments: Fragments
     """At the supersampled resolution of the window."""
     flow: Flow

@@ -75,7 +75,7 @@ class Imitation:
             self.renderer = GeometricRenderer(self._placed, appearance.to(device))
         else:
             views = [source.view(framing.size) for source in sources]
-            self.renderer = LearnedRenderer(system, self._placed, views, appearance.shape.to(device))
+            self.renderer = LearnedRenderer(system, self._placed, views, appearance.to(device))
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
         self._offsets = appearance.offsets.to(device)

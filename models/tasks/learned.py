@@ -8,26 +8,30 @@ from torch import Tensor
 
 from warpkit.models.batch import Batch, Pictures, make_batch, retarget
 from warpkit.models.bodies import Body, BodyModel
-from warpkit.models.geometric.renderer import Layer
+from warpkit.models.geometric.appearance import Appearance
+from warpkit.models.geometric.renderer import GeometricRenderer, Layer
 from warpkit.models.geometric.view import View
+from warpkit.models.geometric.whole_frame import whole_frame
 from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.systems.liquid_warping.rendered import Sources
 
 
 class LearnedRenderer:
-    """One person, by a system that was trained or personalized."""
+    """One person, by a system that was trained or personalized; over the geometric picture, where it corrects one."""
 
-    def __init__(self, system: LiquidWarping, model: BodyModel, views: Sequence[View], shape: Tensor) -> None:
+    def __init__(self, system: LiquidWarping, model: BodyModel, views: Sequence[View], appearance: Appearance) -> None:
         """On the device of `model`, where the system is moved to.
 
         Args:
             system: in evaluation mode.
             model: of all bodies.
             views: of the person, all of one resolution, a multiple of 8.
-            shape: `[1, K]` of the body, known from all views.
+            appearance: gathered from the views.
         """
+        shape = appearance.shape
         self.device = shape.device
         self.system, self.model = system.to(self.device), model
+        self._geometric = GeometricRenderer(model, appearance) if system.preset.layers == "small" else None
         self._condition = system.condition(model)
         self._pictures = _pictures(views, model, shape)
         self._batch: Batch | None = None
@@ -50,7 +54,8 @@ class LearnedRenderer:
             self._batch = batch
         else:
             batch = retarget(self._batch, target, self.model, self._condition, visibility=self.system.visibility)
-        drawn = self.system.render(self._sources, batch)
+        geometric = None if self._geometric is None else whole_frame(self._geometric(body, size), size)
+        drawn = self.system.render(self._sources, batch, geometric)
         return Layer(drawn.colour, drawn.alpha, (0, 0))
 
 

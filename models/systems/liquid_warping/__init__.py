@@ -3,8 +3,9 @@
 `system.py` is the whole; `presets.py` its settings; `streams.py`, `small.py` and `fusion.py` the networks.
 """
 
+from warpkit.models.batch import Geometric
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
-from warpkit.models.systems.liquid_warping.inputs import Geometric, geometric_picture
+from warpkit.models.systems.liquid_warping.inputs import geometric_picture
 from warpkit.models.systems.liquid_warping.losses import Critics, absent, total
 from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset, Schedule, Weights
 from warpkit.models.systems.liquid_warping.rendered import Rendered, Sources

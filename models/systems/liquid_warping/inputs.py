@@ -1,6 +1,5 @@
 """What the streams are shown of a batch: the sources' foregrounds, the background's hole, the sources warped."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from warpkit import Flow, resize_flow, warp, warp_reduce
-from warpkit.models.batch import Batch
+from warpkit.models.batch import Batch, Geometric
 from warpkit.models.layers import spread
 
 GLANCING = (0.0, 0.2)
@@ -16,20 +15,6 @@ GLANCING = (0.0, 0.2)
 at an outline that is a neighbour's colour."""
 SHARPNESS = 4
 """Power of the facing ratio by which sources are weighed: the one that sees the surface best wins smoothly."""
-
-
-@dataclass(frozen=True)
-class Geometric:
-    """The target drawn from warped sources, without a network."""
-
-    colour: Tensor
-    """[B, 3, H, W] in [-1, 1]; where nothing was seen, beside the body too, what is seen around continued."""
-    seen: Tensor
-    """[B, 1, H, W] in [0, 1]: how much of the pixel's surface some source shows."""
-    confidence: Tensor
-    """[B, 1, H, W] in [0, 1]: 1 where a source looks at the surface straight on, less where it glances."""
-    alpha: Tensor
-    """[B, 1, H, W] in [0, 1]: that of the sources on the surface that they show, 1 on the rest of the body."""
 
 
 class LevelFlows:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from warpkit.models.systems.liquid_warping.inputs import Geometric
+from warpkit.models.batch import Geometric
 
 
 @dataclass(frozen=True)

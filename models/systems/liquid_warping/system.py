@@ -85,8 +85,8 @@ class LiquidWarping(nn.Module):
         Args:
             sources: from `encode_sources`, of this batch or of any other with the same sources.
             batch: its target and the flow to the sources.
-            geometric: a better geometric picture, from a renderer outside; None: `geometric_picture`. For the layers
-                "small".
+            geometric: the picture to correct; None: the batch's, or `geometric_picture` where it has none. For the
+                layers "small".
         """
         _check(batch, self.preset)
         preset, stream = self.preset, self.generator.transfer
@@ -94,7 +94,7 @@ class LiquidWarping(nn.Module):
         flows = LevelFlows(batch.flow, valid, preset.flow_resize, everything=preset.visibility is None)
         gate = None
         if isinstance(stream, SmallTransferStream):
-            geometric = geometric_picture(batch) if geometric is None else geometric
+            geometric = geometric or batch.geometric or geometric_picture(batch)
             shown = joined(geometric.colour, batch.target_condition, geometric.seen, geometric.confidence)
             colour, alpha, gate = stream(
                 shown, sources.features, flows, valid, geometric.colour, geometric.seen, geometric.alpha
