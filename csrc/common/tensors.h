@@ -1,5 +1,5 @@
-// New tensors and contiguous ones by the short way through the stable ABI: a call by the op's name costs
-// about a microsecond, which is most of an op on tiny inputs.
+// New tensors, contiguous ones and views of maps, by the short way through the stable ABI: a call by the op's
+// name costs about a microsecond, which is most of an op on tiny inputs.
 #pragma once
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -10,6 +10,8 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+
+#include "common/map_view.h"
 
 // What PyTorch says of the call that failed last on this thread. It has the function from 2.13 on.
 extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();
@@ -74,6 +76,28 @@ inline torch::stable::Tensor make_tensor(const torch::stable::Tensor& like,
 // The tensor itself where it is contiguous already.
 inline torch::stable::Tensor as_contiguous(const torch::stable::Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : with_reason([&] { return torch::stable::contiguous(tensor); });
+}
+
+// Of [B,H,W] or [B,H,W,N]; the tensor must outlive the view.
+template <typename T>
+MapView<T> view_map(const torch::stable::Tensor& map) {
+  return {static_cast<const T*>(map.const_data_ptr()),
+          map.stride(0),
+          0,
+          map.stride(1),
+          map.stride(2),
+          map.dim() > 3 ? map.stride(3) : 0};
+}
+
+// Of [B,S,H,W] or [B,S,H,W,N].
+template <typename T>
+MapView<T> view_source_maps(const torch::stable::Tensor& map) {
+  return {static_cast<const T*>(map.const_data_ptr()),
+          map.stride(0),
+          map.stride(1),
+          map.stride(2),
+          map.stride(3),
+          map.dim() > 4 ? map.stride(4) : 0};
 }
 
 }  // namespace warpkit

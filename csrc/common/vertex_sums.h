@@ -14,8 +14,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "common/host_device.h"
+#include "common/map_view.h"
 
 namespace warpkit {
 
@@ -29,8 +31,8 @@ struct PixelRun {
 struct VertexSums {
   const void* faces;  // [F, 3]
   int64_t num_faces;
-  bool wide_faces;            // int64, else int32
-  const int32_t* face_index;  // [images / repeats, height, width]: so many images in a row share their ids
+  bool wide_faces;              // int64, else int32
+  MapView<int32_t> face_index;  // [images / repeats, height, width]: so many images in a row share their ids
   int64_t images, repeats, height, width;
   int64_t num_vertices, dims;
   bool shared;  // one set of vertices for all images: sums [V, dims], else [images, V, dims]
@@ -51,15 +53,24 @@ WARPKIT_HD bool fetch_vertices(const VertexSums& job, int64_t face, int64_t (&ve
 }
 
 WARPKIT_HD const int32_t* face_index_row(const VertexSums& job, int64_t image, int64_t row) {
-  return job.face_index + (image / job.repeats * job.height + row) * job.width;
+  return row_of(job.face_index, image / job.repeats, row);
+}
+
+// The first column from `at` on that does not show the face, `end` at the latest.
+template <typename Step>
+WARPKIT_HD int64_t find_change(const int32_t* face_index, Step step, int32_t face, int64_t at, int64_t end) {
+  while (at < end && face_index[at * step] == face) ++at;
+  return at;
 }
 
 // The next run of a row's columns begin..end that adds anything; false: no more. `run.end` is where to look.
 WARPKIT_HD bool next_run(const VertexSums& job, const int32_t* face_index, int64_t end, PixelRun* run) {
+  const int64_t step = job.face_index.column;
   for (int64_t at = run->end; at < end;) {
-    const int32_t face = face_index[at];
-    int64_t after = at + 1;
-    while (after < end && face_index[after] == face) ++after;
+    const int32_t face = face_index[at * step];
+    const int64_t after =
+        step == 1 ? find_change(face_index, std::integral_constant<int64_t, 1>(), face, at + 1, end)
+                  : find_change(face_index, step, face, at + 1, end);
     if (face >= 0 && fetch_vertices(job, face, run->vertex)) {
       run->face = face;
       run->begin = at;

@@ -36,7 +36,7 @@ static __device__ __forceinline__ bool find_pixel(const VertexSums& job, int64_t
   run->row = row - run->image * job.height;
   run->begin = at - row * job.width;
   run->end = run->begin + 1;
-  run->face = face_index_row(job, run->image, run->row)[run->begin];
+  run->face = face_index_row(job, run->image, run->row)[run->begin * job.face_index.column];
   return fetch_vertices(job, run->face, run->vertex);
 }
 
@@ -114,12 +114,15 @@ __global__ void __launch_bounds__(kThreads) narrow_sums(const A* sums, int64_t t
 
 // keys[pixel]: its face, over the images that have ids of their own; past the last one: none.
 static __global__ void __launch_bounds__(kThreads) number_pixels(VertexSums job, int64_t* keys) {
-  const int64_t image_size = job.height * job.width, total = job.images / job.repeats * image_size;
+  const int64_t total = job.images / job.repeats * job.height * job.width;
   for (int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x; at < total;
        at += int64_t(gridDim.x) * kThreads) {
-    const int64_t face = job.face_index[at], none = job.images / job.repeats * job.num_faces;
+    const int64_t row = at / job.width, image = row / job.height;
+    const int64_t face = row_of(job.face_index, image,
+                                row - image * job.height)[(at - row * job.width) * job.face_index.column];
+    const int64_t none = job.images / job.repeats * job.num_faces;
     int64_t vertex[3];
-    keys[at] = fetch_vertices(job, face, vertex) ? at / image_size * job.num_faces + face : none;
+    keys[at] = fetch_vertices(job, face, vertex) ? image * job.num_faces + face : none;
   }
 }
 

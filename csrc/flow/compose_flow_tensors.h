@@ -159,7 +159,7 @@ struct ComposeBackwardTensors {
     return {inputs.faces.const_data_ptr(),
             inputs.faces.size(0),
             inputs.faces.scalar_type() == ScalarType::Long,
-            static_cast<const int32_t*>(inputs.face_index.const_data_ptr()),
+            view_map<int32_t>(inputs.face_index),
             inputs.vertices.size(0) * inputs.vertices.size(1),
             inputs.vertices.size(1),
             inputs.face_index.size(1),

@@ -13,6 +13,7 @@
 
 #include "common/half.h"
 #include "common/host_device.h"
+#include "common/map_view.h"
 #include "common/vertex_sums.h"
 
 namespace warpkit {
@@ -25,18 +26,17 @@ struct InterpolateJob {
   const void* faces;
   int64_t num_faces;
   bool wide_faces;
-  const int32_t* face_index;
-  const Accumulator<T>* barycentric;
+  MapView<int32_t> face_index;
+  MapView<Accumulator<T>> barycentric;
   T* out;
-  int64_t batch, pixels;  // pixels of an image
+  int64_t batch, height, width;
 };
 
 // What the gradients need beside the job, whose `out` is not used.
 template <typename T>
 struct InterpolateBackwardJob {
   InterpolateJob<T> forward;
-  const T* gradient;
-  int64_t height, width;
+  MapView<T> gradient;
   Accumulator<T>* barycentric_gradient;  // [B,H,W,3]; null: not wanted
 };
 
@@ -58,27 +58,29 @@ WARPKIT_HD bool fetch_attributes(const InterpolateJob<T>& job, int64_t image, in
 }
 
 template <typename T>
-WARPKIT_HD void blend(const Accumulator<T>* barycentric, T a, T b, T c, T* out) {
+WARPKIT_HD void blend(const Accumulator<T> (&barycentric)[3], T a, T b, T c, T* out) {
   narrow((barycentric[0] * widen(a) + barycentric[1] * widen(b)) + barycentric[2] * widen(c), out);
 }
 
 // The sum over pixels of barycentric x gradient, for csrc/common/vertex_sums.h.
 template <typename T>
 struct InterpolateSums {
-  const T* gradient;
-  const Accumulator<T>* barycentric;
-  int64_t dims, height, width;
+  MapView<T> gradient;
+  MapView<Accumulator<T>> barycentric;
+  bool packed;  // a pixel's numbers lie side by side in both
 };
 
-template <int N, typename T, typename A>
-WARPKIT_HD void add_run(const InterpolateSums<T>& op, const PixelRun& run, A (&sums)[3][N]) {
-  const int64_t row = (run.image * op.height + run.row) * op.width;
-  for (int64_t at = row + run.begin; at < row + run.end; ++at) {
-    const T* gradient = op.gradient + at * op.dims + run.first;
-    const Accumulator<T>* barycentric = op.barycentric + 3 * at;
-    const A b0 = barycentric[0], b1 = barycentric[1], b2 = barycentric[2];
+template <bool kPacked, int N, typename T, typename A>
+WARPKIT_HD void add_pixels(const InterpolateSums<T>& op, const PixelRun& run, A (&sums)[3][N]) {
+  const int64_t channel = kPacked ? 1 : op.gradient.channel, corner = kPacked ? 1 : op.barycentric.channel,
+                step = kPacked ? 3 : op.barycentric.column;
+  const T* gradient =
+      row_of(op.gradient, run.image, run.row) + run.begin * op.gradient.column + run.first * channel;
+  const Accumulator<T>* barycentric = row_of(op.barycentric, run.image, run.row) + run.begin * step;
+  for (int64_t at = run.begin; at < run.end; ++at, gradient += op.gradient.column, barycentric += step) {
+    const A b0 = barycentric[0], b1 = barycentric[corner], b2 = barycentric[2 * corner];
     for (int d = 0; d < N; ++d) {
-      const A g = widen(gradient[d]);
+      const A g = widen(gradient[d * channel]);
       sums[0][d] += b0 * g;
       sums[1][d] += b1 * g;
       sums[2][d] += b2 * g;
@@ -86,12 +88,22 @@ WARPKIT_HD void add_run(const InterpolateSums<T>& op, const PixelRun& run, A (&s
   }
 }
 
-// Adds <gradient, attributes> over numbers first, first + step, ... of a pixel.
+template <int N, typename T, typename A>
+WARPKIT_HD void add_run(const InterpolateSums<T>& op, const PixelRun& run, A (&sums)[3][N]) {
+  if (op.packed) {
+    add_pixels<true>(op, run, sums);
+  } else {
+    add_pixels<false>(op, run, sums);
+  }
+}
+
+// Adds <gradient, attributes> over numbers first, first + step, ... of a pixel, whose gradient has them
+// `channel` apart.
 template <typename T>
-WARPKIT_HD void add_products(const T* gradient, const T* const (&from)[3], int64_t dims, int64_t first,
-                             int64_t step, Accumulator<T> (&sums)[3]) {
+WARPKIT_HD void add_products(const T* gradient, int64_t channel, const T* const (&from)[3], int64_t dims,
+                             int64_t first, int64_t step, Accumulator<T> (&sums)[3]) {
   for (int64_t d = first; d < dims; d += step) {
-    const Accumulator<T> g = widen(gradient[d]);
+    const Accumulator<T> g = widen(gradient[d * channel]);
     for (int k = 0; k < 3; ++k) sums[k] += g * widen(from[k][d]);
   }
 }

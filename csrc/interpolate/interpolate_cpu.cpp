@@ -14,17 +14,6 @@ namespace {
 
 using torch::stable::Tensor;
 
-// Calls strip(image, begin, end) for pixels begin..end of each image.
-template <typename Strip>
-void for_each_strip(int64_t batch, int64_t pixels, const Strip& strip) {
-  constexpr int64_t kPixels = 4096;
-  const int64_t strips = (pixels + kPixels - 1) / kPixels;
-  run_tasks(batch * strips, [&](int64_t task) {
-    const int64_t begin = task % strips * kPixels;
-    strip(task / strips, begin, std::min(begin + kPixels, pixels));
-  });
-}
-
 // Calls run(std::integral_constant) of the dims where they are few, of 0 else.
 template <typename Run>
 void with_dims(int64_t dims, const Run& run) {
@@ -42,15 +31,21 @@ void with_dims(int64_t dims, const Run& run) {
   }
 }
 
-template <int kDims, typename T>
-void interpolate_strip(const InterpolateJob<T>& job, int64_t image, int64_t begin, int64_t end) {
+// kPacked, here and below: the numbers of a pixel lie side by side in each map.
+template <int kDims, bool kPacked, typename T>
+void interpolate_part(const InterpolateJob<T>& job, int64_t image, int64_t row, int64_t begin, int64_t end) {
   const int64_t dims = kDims > 0 ? kDims : job.dims;
-  T* out = job.out + (image * job.pixels + begin) * dims;
-  for (int64_t at = image * job.pixels + begin; at < image * job.pixels + end; ++at, out += dims) {
-    const int32_t face = job.face_index[at];
+  const int64_t id_step = kPacked ? 1 : job.face_index.column, step = kPacked ? 3 : job.barycentric.column,
+                corner = kPacked ? 1 : job.barycentric.channel;
+  const int32_t* face_index = row_of(job.face_index, image, row);
+  const Accumulator<T>* barycentrics = row_of(job.barycentric, image, row);
+  T* out = job.out + ((image * job.height + row) * job.width + begin) * dims;
+  for (int64_t at = begin; at < end; ++at, out += dims) {
+    const int32_t face = face_index[at * id_step];
     const T* from[3];
     if (face >= 0 && fetch_attributes(job, image, face, from)) {
-      const Accumulator<T>* barycentric = job.barycentric + 3 * at;
+      const Accumulator<T>* first = barycentrics + at * step;
+      const Accumulator<T> barycentric[3] = {first[0], first[corner], first[2 * corner]};
       for (int64_t d = 0; d < dims; ++d) blend(barycentric, from[0][d], from[1][d], from[2][d], out + d);
     } else {
       for (int64_t d = 0; d < dims; ++d) out[d] = T{};
@@ -58,17 +53,24 @@ void interpolate_strip(const InterpolateJob<T>& job, int64_t image, int64_t begi
   }
 }
 
-template <int kDims, typename T>
-void barycentric_strip(const InterpolateBackwardJob<T>& job, int64_t image, int64_t begin, int64_t end) {
-  const int64_t dims = kDims > 0 ? kDims : job.forward.dims;
-  for (int64_t at = image * job.forward.pixels + begin; at < image * job.forward.pixels + end; ++at) {
-    const int32_t face = job.forward.face_index[at];
+template <int kDims, bool kPacked, typename T>
+void barycentric_part(const InterpolateBackwardJob<T>& job, int64_t image, int64_t row, int64_t begin,
+                      int64_t end) {
+  const InterpolateJob<T>& forward = job.forward;
+  const int64_t dims = kDims > 0 ? kDims : forward.dims;
+  const int64_t id_step = kPacked ? 1 : forward.face_index.column,
+                step = kPacked ? dims : job.gradient.column, channel = kPacked ? 1 : job.gradient.channel;
+  const int32_t* face_index = row_of(forward.face_index, image, row);
+  const T* gradient = row_of(job.gradient, image, row);
+  Accumulator<T>* out = job.barycentric_gradient + (image * forward.height + row) * forward.width * 3;
+  for (int64_t at = begin; at < end; ++at) {
+    const int32_t face = face_index[at * id_step];
     const T* from[3];
     Accumulator<T> sums[3] = {};
-    if (face >= 0 && fetch_attributes(job.forward, image, face, from)) {
-      add_products(job.gradient + at * dims, from, dims, 0, 1, sums);
+    if (face >= 0 && fetch_attributes(forward, image, face, from)) {
+      add_products(gradient + at * step, channel, from, dims, 0, 1, sums);
     }
-    for (int k = 0; k < 3; ++k) job.barycentric_gradient[3 * at + k] = sums[k];
+    for (int k = 0; k < 3; ++k) out[3 * at + k] = sums[k];
   }
 }
 
@@ -80,10 +82,11 @@ Tensor interpolate(const Tensor& attributes, const Tensor& faces, const Tensor& 
     using T = decltype(kind);
     advise_huge_pages(out.const_data_ptr(), out.numel() * sizeof(T));
     const InterpolateJob<T> job = tensors.job<T>(static_cast<T*>(out.mutable_data_ptr()));
+    const bool packed = is_packed(job.face_index, 1) && is_packed(job.barycentric, 3);
     with_dims(job.dims, [&](auto dims) {
-      for_each_strip(job.batch, job.pixels, [&](int64_t image, int64_t begin, int64_t end) {
-        interpolate_strip<dims>(job, image, begin, end);
-      });
+      const auto part =
+          packed ? &interpolate_part<dims.value, true, T> : &interpolate_part<dims.value, false, T>;
+      walk_pixels(job.batch, job.height, job.width, [&](auto... where) { part(job, where...); });
     });
   });
   return out;
@@ -106,10 +109,12 @@ std::tuple<Tensor, Tensor> interpolate_backward(const Tensor& gradient, const Te
     const InterpolateBackwardJob<T> job = tensors.job<T>();
     advise_huge_pages(job.barycentric_gradient,
                       tensors.barycentric_gradient.numel() * sizeof(*job.barycentric_gradient));
-    with_dims(job.forward.dims, [&](auto dims) {
-      for_each_strip(job.forward.batch, job.forward.pixels, [&](int64_t image, int64_t begin, int64_t end) {
-        barycentric_strip<dims>(job, image, begin, end);
-      });
+    const InterpolateJob<T>& forward = job.forward;
+    const bool packed = is_packed(forward.face_index, 1) && is_packed(job.gradient, forward.dims);
+    with_dims(forward.dims, [&](auto dims) {
+      const auto part =
+          packed ? &barycentric_part<dims.value, true, T> : &barycentric_part<dims.value, false, T>;
+      walk_pixels(forward.batch, forward.height, forward.width, [&](auto... where) { part(job, where...); });
     });
   });
   return {tensors.attributes_gradient, tensors.barycentric_gradient};

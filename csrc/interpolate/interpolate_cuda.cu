@@ -17,15 +17,44 @@ using torch::stable::Tensor;
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
 
+// How a number of the output, or a pixel, splits into where it lies.
+struct Splits {
+  Divider by_dims, by_width, by_height;
+
+  template <typename T>
+  explicit Splits(const InterpolateJob<T>& job)
+      : by_dims(job.dims), by_width(job.width), by_height(job.height) {}
+};
+
+struct Pixel {
+  int64_t image, row, column;
+
+  __device__ __forceinline__ Pixel(const Splits& by, int64_t at) {
+    const int64_t line = by.by_width.quotient(at);
+    image = by.by_height.quotient(line);
+    row = line - image * by.by_height.divisor;
+    column = at - line * by.by_width.divisor;
+  }
+
+  // Of a map, where the pixel lies.
+  template <typename T>
+  __device__ __forceinline__ const T* in(const MapView<T>& map) const {
+    return row_of(map, image, row) + column * map.column;
+  }
+};
+
 template <typename T>
-__global__ void __launch_bounds__(kThreads) interpolate_pixels(InterpolateJob<T> job) {
-  const int64_t total = job.batch * job.pixels * job.dims;
+__global__ void __launch_bounds__(kThreads) interpolate_pixels(InterpolateJob<T> job, Splits by) {
+  const int64_t total = job.batch * job.height * job.width * job.dims, channel = job.barycentric.channel;
   for (int64_t n = int64_t(blockIdx.x) * kThreads + threadIdx.x; n < total;
        n += int64_t(gridDim.x) * kThreads) {
-    const int64_t at = n / job.dims, d = n % job.dims;
+    const int64_t at = by.by_dims.quotient(n), d = n - at * job.dims;
+    const Pixel pixel(by, at);
     const T* from[3];
-    if (fetch_attributes(job, at / job.pixels, job.face_index[at], from)) {
-      blend(job.barycentric + 3 * at, from[0][d], from[1][d], from[2][d], job.out + n);
+    if (fetch_attributes(job, pixel.image, *pixel.in(job.face_index), from)) {
+      const Accumulator<T>* weights = pixel.in(job.barycentric);
+      const Accumulator<T> barycentric[3] = {weights[0], weights[channel], weights[2 * channel]};
+      blend(barycentric, from[0][d], from[1][d], from[2][d], job.out + n);
     } else {
       narrow(Accumulator<T>(0), job.out + n);
     }
@@ -34,17 +63,20 @@ __global__ void __launch_bounds__(kThreads) interpolate_pixels(InterpolateJob<T>
 
 // `lanes`, a power of two up to a warp, share a pixel.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) barycentric_pixels(InterpolateBackwardJob<T> job, int lanes) {
+__global__ void __launch_bounds__(kThreads)
+    barycentric_pixels(InterpolateBackwardJob<T> job, Splits by, int lanes) {
   const InterpolateJob<T>& forward = job.forward;
-  const int64_t total = forward.batch * forward.pixels, step = int64_t(gridDim.x) * kThreads / lanes;
+  const int64_t total = forward.batch * forward.height * forward.width,
+                step = int64_t(gridDim.x) * kThreads / lanes;
   const int within = threadIdx.x % lanes, group = threadIdx.x % kWarp / lanes;
   for (int64_t begin = (int64_t(blockIdx.x) * kThreads + threadIdx.x) / lanes - group; begin < total;
        begin += step) {  // the same for all lanes of a warp
     const int64_t at = begin + group;
+    const Pixel pixel(by, at);
     Accumulator<T> sums[3] = {};
     const T* from[3];
-    if (at < total && fetch_attributes(forward, at / forward.pixels, forward.face_index[at], from)) {
-      add_products(job.gradient + at * forward.dims, from, forward.dims, within, lanes, sums);
+    if (at < total && fetch_attributes(forward, pixel.image, *pixel.in(forward.face_index), from)) {
+      add_products(pixel.in(job.gradient), job.gradient.channel, from, forward.dims, within, lanes, sums);
     }
     for (int distance = lanes / 2; distance > 0; distance /= 2) {
       for (int k = 0; k < 3; ++k) sums[k] += __shfl_xor_sync(0xffffffffu, sums[k], distance);
@@ -63,8 +95,8 @@ Tensor interpolate(const Tensor& attributes, const Tensor& faces, const Tensor& 
   if (out.numel() == 0) return out;
   with_type("attributes", attributes, [&](auto kind) {
     using T = decltype(kind);
-    interpolate_pixels<T><<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(
-        tensors.job<T>(static_cast<T*>(out.mutable_data_ptr())));
+    const InterpolateJob<T> job = tensors.job<T>(static_cast<T*>(out.mutable_data_ptr()));
+    interpolate_pixels<T><<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(job, Splits(job));
     check_launch();
   });
   return out;
@@ -88,8 +120,9 @@ std::tuple<Tensor, Tensor> interpolate_backward(const Tensor& gradient, const Te
     if (!barycentric_wanted || pixels == 0) return;
     int lanes = 1;
     while (lanes < kWarp && 4 * lanes < tensors.inputs.dims()) lanes *= 2;
+    const InterpolateBackwardJob<T> job = tensors.job<T>();
     barycentric_pixels<T>
-        <<<blocks_for(pixels * lanes, kThreads), kThreads, 0, stream>>>(tensors.job<T>(), lanes);
+        <<<blocks_for(pixels * lanes, kThreads), kThreads, 0, stream>>>(job, Splits(job.forward), lanes);
     check_launch();
   });
   return {tensors.attributes_gradient, tensors.barycentric_gradient};

@@ -10,7 +10,7 @@
 
 namespace warpkit {
 
-// The arguments of interpolate, contiguous.
+// The arguments of interpolate: maps as they came, the rest contiguous.
 struct InterpolateTensors {
   torch::stable::Tensor attributes, faces, face_index, barycentric;
 
@@ -45,8 +45,8 @@ struct InterpolateTensors {
         "interpolate: expected all arguments on one device");
     attributes = as_contiguous(attributes_in);
     faces = as_contiguous(faces_in);
-    face_index = as_contiguous(face_index_in);
-    barycentric = as_contiguous(barycentric_in);
+    face_index = face_index_in;
+    barycentric = barycentric_in;
   }
 
   bool shared() const { return attributes.dim() == 2; }
@@ -66,15 +66,16 @@ struct InterpolateTensors {
             faces.const_data_ptr(),
             faces.size(0),
             faces.scalar_type() == torch::headeronly::ScalarType::Long,
-            static_cast<const int32_t*>(face_index.const_data_ptr()),
-            static_cast<const Accumulator<T>*>(barycentric.const_data_ptr()),
+            view_map<int32_t>(face_index),
+            view_map<Accumulator<T>>(barycentric),
             out,
             face_index.size(0),
-            face_index.size(1) * face_index.size(2)};
+            face_index.size(1),
+            face_index.size(2)};
   }
 };
 
-// The arguments of interpolate_backward, contiguous, and its outputs; one that is not wanted is empty.
+// The arguments of interpolate_backward and its outputs; one that is not wanted is empty.
 struct InterpolateBackwardTensors {
   InterpolateTensors inputs;
   torch::stable::Tensor gradient, attributes_gradient, barycentric_gradient;
@@ -95,7 +96,7 @@ struct InterpolateBackwardTensors {
                         gradient_in.size(1) == ids.size(1) && gradient_in.size(2) == ids.size(2) &&
                         gradient_in.size(3) == inputs.dims(),
                     "gradient: expected shape [B, H, W, D]");
-    gradient = as_contiguous(gradient_in);
+    gradient = gradient_in;
     if (!attributes_wanted) {
       attributes_gradient = make_tensor(like, {0});
     } else if (inputs.shared()) {
@@ -111,9 +112,8 @@ struct InterpolateBackwardTensors {
 
   template <typename T>
   InterpolateBackwardJob<T> job() const {
-    const torch::stable::Tensor& ids = inputs.face_index;
     return {
-        inputs.job<T>(nullptr), static_cast<const T*>(gradient.const_data_ptr()), ids.size(1), ids.size(2),
+        inputs.job<T>(nullptr), view_map<T>(gradient),
         barycentric_wanted ? static_cast<Accumulator<T>*>(barycentric_gradient.mutable_data_ptr()) : nullptr};
   }
 
@@ -122,7 +122,7 @@ struct InterpolateBackwardTensors {
     return {inputs.faces.const_data_ptr(),
             inputs.faces.size(0),
             inputs.faces.scalar_type() == torch::headeronly::ScalarType::Long,
-            static_cast<const int32_t*>(ids.const_data_ptr()),
+            view_map<int32_t>(ids),
             ids.size(0),
             1,
             ids.size(1),
@@ -134,9 +134,8 @@ struct InterpolateBackwardTensors {
 
   template <typename T>
   InterpolateSums<T> sums_op() const {
-    return {static_cast<const T*>(gradient.const_data_ptr()),
-            static_cast<const Accumulator<T>*>(inputs.barycentric.const_data_ptr()), inputs.dims(),
-            inputs.face_index.size(1), inputs.face_index.size(2)};
+    const MapView<Accumulator<T>> barycentric = view_map<Accumulator<T>>(inputs.barycentric);
+    return {view_map<T>(gradient), barycentric, is_packed(barycentric, 3) && gradient.stride(3) == 1};
   }
 };
 

@@ -48,7 +48,7 @@ struct BarycentricsBackwardTensors {
     return {faces.const_data_ptr(),
             faces.size(0),
             faces.scalar_type() == ScalarType::Long,
-            static_cast<const int32_t*>(face_index.const_data_ptr()),
+            view_map<int32_t>(face_index),
             vertices.size(0),
             1,
             face_index.size(1),

@@ -83,21 +83,6 @@ struct Place {
   int64_t image, source, row, column;
 };
 
-// Divides by a number that all threads share by a multiplication; a division of 64 bits is a call. `magic` is
-// 2^64 / divisor, rounded up, so quotients are exact while value * divisor < 2^64: beyond any memory here.
-struct Divider {
-  int64_t divisor;
-  uint64_t magic;
-
-  Divider() = default;
-  explicit Divider(int64_t by)
-      : divisor(by), magic(by > 1 ? ~uint64_t(0) / static_cast<uint64_t>(by) + 1 : 0) {}
-
-  __device__ __forceinline__ int64_t quotient(int64_t value) const {
-    return divisor > 1 ? static_cast<int64_t>(__umul64hi(static_cast<uint64_t>(value), magic)) : value;
-  }
-};
-
 // Sizes as kernels use them.
 struct Extent : Sizes {
   Divider by_width, by_height, by_sources, by_in_width, by_in_height;
