@@ -144,6 +144,7 @@ def test_imitate_writes_the_video_the_frames_and_the_notes(
     assert call == {
         "photos": [photo, photo], "motion": "walk", "size": 64, "background": "white", "person": 2, "fps": 12.0,
         "device": "cpu", "side_by_side": True, "body": "anny", "body_folder": None,
+        "weights": None,
     }  # fmt: skip
 
 
@@ -301,7 +302,8 @@ def test_a_fault_is_told_without_a_traceback_unless_debug(
 
 
 SLOW = """
-import numpy as np, time
+import numpy as np, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 from warpkit.models import tasks
 class Slow:
     fps, num_frames, size, device, audio_from, notes = 25, 10**6, (64, 64), 'cpu', None, []

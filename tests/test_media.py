@@ -445,7 +445,8 @@ def test_a_folder_that_does_not_allow_it_is_refused(tmp_path: Path) -> None:
 
 def test_an_interrupt_half_way_leaves_nothing(tmp_path: Path) -> None:
     script = (
-        "import sys, numpy as np\n"
+        "import signal, sys, numpy as np\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # in the background it is ignored
         "from warpkit.models.media.video import VideoWriter\n"
         "with VideoWriter(sys.argv[1], 25) as writer:\n"
         "    while True:\n"
