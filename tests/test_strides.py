@@ -41,11 +41,38 @@ def _interpolate(dims: int) -> Callable[[Draw], Iterator[Any]]:
     return make
 
 
+def _compose(components: int) -> Callable[[Draw], Iterator[Any]]:
+    def make(draw: Draw) -> Iterator[Any]:
+        shown, sources = draw.fragments(), draw.vertices(2, 3, components=components)
+        maps = {name: shown[name] for name in ("face_index", "barycentric")}
+        backward = {"gradient": draw.normal(2, 3, 33, 46, 2), "visible": draw.visible()}
+        yield (
+            lambda face_index, barycentric: OPS.compose_flow(
+                sources, shown["faces"], face_index, barycentric, None, None
+            ),
+            maps,
+        )
+        backward["visible"] &= OPS.compose_flow(sources, shown["faces"], *maps.values(), None, None)[1]
+        yield (
+            lambda gradient, visible, face_index, barycentric: OPS.compose_flow_backward(
+                gradient, sources, shown["faces"], face_index, barycentric, visible, True, True, False
+            ),
+            backward | maps,
+        )
+
+    return make
+
+
 CASES: dict[str, Callable[[Draw], Iterator[Any]]] = {
     "interpolate 1": _interpolate(1),
     "interpolate 3": _interpolate(3),
     "interpolate 23": _interpolate(23),
+    "compose_flow 2": _compose(2),
+    "compose_flow 4": _compose(4),
 }
+
+ROWS = [(name, dtype) for name in CASES for dtype in (torch.float32, torch.float64)]
+ROWS += [(name, torch.bfloat16) for name in CASES if name.startswith("interpolate")]
 
 
 def bits(result: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
@@ -60,11 +87,8 @@ def copies(run: Callable[[], Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "dtype"), ROWS)
 def test_any_strides_give_the_same_bits(name: str, dtype: torch.dtype, layout: str) -> None:
-    if dtype == torch.bfloat16 and "interpolate" not in name:
-        pytest.skip("geometry alone")
     geometry = torch.float64 if dtype == torch.float64 else torch.float32
     for op, maps in CASES[name](Draw(geometry=geometry, features=dtype)):
         for one in [*([key] for key in maps), list(maps)]:  # each map alone, then all

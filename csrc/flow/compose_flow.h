@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "common/host_device.h"
+#include "common/map_view.h"
 #include "common/vertex_sums.h"
 
 namespace warpkit::flow {
@@ -27,14 +28,19 @@ struct ComposeJob {
   const void* faces;
   int64_t num_faces;
   bool wide_faces;
-  const int32_t* face_index;
-  const T* barycentric;
+  MapView<int32_t> face_index;
+  MapView<T> barycentric;
   const unsigned char* source_visible;  // null: all
   const unsigned char* face_mask;       // null: all
   T* grid;
   unsigned char* visible;
-  int64_t pixels;  // of an image
+  int64_t height, width;
 };
+
+template <typename T>
+WARPKIT_HD int64_t count_pixels(const ComposeJob<T>& job) {
+  return job.height * job.width;
+}
 
 template <typename T>
 struct Point {
@@ -81,10 +87,9 @@ WARPKIT_HD Point<T> compose_point(const T* barycentric, const T* a, const T* b, 
 template <typename T>
 struct ComposeBackwardJob {
   ComposeJob<T> forward;
-  const unsigned char* visible;  // [B,S,H,W]
-  const T* gradient;             // [B,S,H,W,2]
-  int64_t height, width;
-  T* barycentric_gradient;  // [B,H,W,3]; null: not wanted
+  MapView<unsigned char> visible;  // [B,S,H,W]
+  MapView<T> gradient;             // [B,S,H,W,2]
+  T* barycentric_gradient;         // [B,H,W,3]; null: not wanted
 };
 
 // The gradient of the sums that a point is made of: x, y and, for clip space, w.
@@ -109,12 +114,18 @@ WARPKIT_HD void add_run(const ComposeBackwardJob<T>& job, const PixelRun& run, A
   const T* vertices = job.forward.vertices + run.image * job.forward.num_vertices * N;
   const T *a = vertices + run.vertex[0] * N, *b = vertices + run.vertex[1] * N,
           *c = vertices + run.vertex[2] * N;
-  const int64_t row = (run.image * job.height + run.row) * job.width;
-  const int64_t target_row = (run.image / job.forward.sources * job.height + run.row) * job.width;
+  const ComposeJob<T>& forward = job.forward;
+  const int64_t image = run.image / forward.sources, source = run.image - image * forward.sources;
+  const unsigned char* visible = row_of(job.visible, image, source, run.row);
+  const T *gradients = row_of(job.gradient, image, source, run.row),
+          *weights = row_of(forward.barycentric, image, run.row);
   for (int64_t j = run.begin; j < run.end; ++j) {
-    if (!job.visible[row + j]) continue;
-    const T* barycentric = job.forward.barycentric + 3 * (target_row + j);
-    const PointGradient<T> point = point_gradient(barycentric, a, b, c, N, job.gradient + 2 * (row + j));
+    if (!visible[j * job.visible.column]) continue;
+    const T *weight = weights + j * forward.barycentric.column, *g = gradients + j * job.gradient.column;
+    const T barycentric[3] = {weight[0], weight[forward.barycentric.channel],
+                              weight[2 * forward.barycentric.channel]};
+    const T gradient[2] = {g[0], g[job.gradient.channel]};
+    const PointGradient<T> point = point_gradient(barycentric, a, b, c, N, gradient);
     for (int k = 0; k < 3; ++k) {
       sums[k][0] += static_cast<A>(barycentric[k]) * static_cast<A>(point.x);
       sums[k][1] += static_cast<A>(barycentric[k]) * static_cast<A>(point.y);
@@ -125,28 +136,35 @@ WARPKIT_HD void add_run(const ComposeBackwardJob<T>& job, const PixelRun& run, A
 
 // The gradient of a pixel's barycentrics.
 template <typename T>
-WARPKIT_HD void write_barycentric_gradient(const ComposeBackwardJob<T>& job, int64_t image, int64_t pixel) {
+WARPKIT_HD void write_barycentric_gradient(const ComposeBackwardJob<T>& job, int64_t image, int64_t row,
+                                           int64_t column) {
   const ComposeJob<T>& forward = job.forward;
-  const int64_t at = image * forward.pixels + pixel, components = forward.components;
+  const int64_t components = forward.components;
   T sums[3] = {};
   int64_t index[3];
-  if (fetch_face(forward, forward.face_index[at], index)) {
-    const T* barycentric = forward.barycentric + 3 * at;
+  const int32_t face = row_of(forward.face_index, image, row)[column * forward.face_index.column];
+  if (fetch_face(forward, face, index)) {
+    const T* weight = row_of(forward.barycentric, image, row) + column * forward.barycentric.column;
+    const T barycentric[3] = {weight[0], weight[forward.barycentric.channel],
+                              weight[2 * forward.barycentric.channel]};
     for (int64_t source = 0; source < forward.sources; ++source) {
-      const int64_t which = image * forward.sources + source, from = which * forward.pixels + pixel;
-      if (!job.visible[from]) continue;
-      const T* vertices = forward.vertices + which * forward.num_vertices * components;
+      if (!row_of(job.visible, image, source, row)[column * job.visible.column]) continue;
+      const T* g = row_of(job.gradient, image, source, row) + column * job.gradient.column;
+      const T gradient[2] = {g[0], g[job.gradient.channel]};
+      const T* vertices =
+          forward.vertices + (image * forward.sources + source) * forward.num_vertices * components;
       const T* corner[3] = {vertices + index[0] * components, vertices + index[1] * components,
                             vertices + index[2] * components};
       const PointGradient<T> point =
-          point_gradient(barycentric, corner[0], corner[1], corner[2], components, job.gradient + 2 * from);
+          point_gradient(barycentric, corner[0], corner[1], corner[2], components, gradient);
       for (int k = 0; k < 3; ++k) {
         sums[k] += point.x * corner[k][0] + point.y * corner[k][1];
         if (components == 4) sums[k] += point.w * corner[k][3];
       }
     }
   }
-  for (int k = 0; k < 3; ++k) job.barycentric_gradient[3 * at + k] = sums[k];
+  T* out = job.barycentric_gradient + 3 * ((image * forward.height + row) * forward.width + column);
+  for (int k = 0; k < 3; ++k) out[k] = sums[k];
 }
 
 }  // namespace warpkit::flow

@@ -1,4 +1,4 @@
-// How the CPU composes flows: strips of pixels over threads, all sources of a strip while its face ids are in
+// How the CPU composes flows: rows of pixels over threads, all sources of a row while its face ids are in
 // cache.
 #include <torch/csrc/stable/library.h>
 
@@ -11,22 +11,26 @@ namespace warpkit::flow {
 
 namespace {
 
-template <int kComponents, typename T>
-void compose_strip(const ComposeJob<T>& job, int64_t image, int64_t source, int64_t begin, int64_t end) {
-  const int64_t which = image * job.sources + source;
+// kPacked: the numbers of a pixel lie side by side in each map.
+template <int kComponents, bool kPacked, typename T>
+void compose_part(const ComposeJob<T>& job, int64_t image, int64_t source, int64_t row, int64_t begin,
+                  int64_t end) {
+  const int64_t which = image * job.sources + source, to = (which * job.height + row) * job.width;
   const T* vertices = job.vertices + which * job.num_vertices * kComponents;
   const unsigned char* source_visible =
       job.source_visible ? job.source_visible + which * job.num_faces : nullptr;
   const unsigned char* face_mask = job.face_mask ? job.face_mask + which * job.num_faces : nullptr;
-  const int32_t* face_index = job.face_index + image * job.pixels;
-  const T* barycentric = job.barycentric + 3 * image * job.pixels;
-  T* grid = job.grid + 2 * which * job.pixels;
-  unsigned char* visible = job.visible + which * job.pixels;
+  const int64_t id_step = kPacked ? 1 : job.face_index.column, step = kPacked ? 3 : job.barycentric.column,
+                channel = kPacked ? 1 : job.barycentric.channel;
+  const int32_t* face_index = row_of(job.face_index, image, row);
+  const T* weights = row_of(job.barycentric, image, row);
+  T* grid = job.grid + 2 * to;
+  unsigned char* visible = job.visible + to;
   int32_t current = -1;
   bool shown = false;
   const T* corner[3] = {};
   for (int64_t at = begin; at < end; ++at) {
-    const int32_t face = face_index[at];
+    const int32_t face = face_index[at * id_step];
     if (face != current) {
       current = face;
       int64_t index[3];
@@ -37,40 +41,38 @@ void compose_strip(const ComposeJob<T>& job, int64_t image, int64_t source, int6
       }
     }
     Point<T> point{T(-2), T(-2), false};
-    if (shown) point = compose_point(barycentric + 3 * at, corner[0], corner[1], corner[2], kComponents);
+    if (shown) {
+      const T* weight = weights + at * step;
+      const T barycentric[3] = {weight[0], weight[channel], weight[2 * channel]};
+      point = compose_point(barycentric, corner[0], corner[1], corner[2], kComponents);
+    }
     grid[2 * at] = point.x;
     grid[2 * at + 1] = point.y;
     visible[at] = point.visible;
   }
 }
 
-// Calls strip(image, begin, end) for pixels begin..end of each image.
-template <typename T, typename Strip>
-void for_each_strip(const ComposeJob<T>& job, const Strip& strip) {
-  constexpr int64_t kPixels = 4096;
-  const int64_t strips = (job.pixels + kPixels - 1) / kPixels;
-  run_tasks(job.batch * strips, [&](int64_t task) {
-    const int64_t begin = task % strips * kPixels;
-    strip(task / strips, begin, std::min(begin + kPixels, job.pixels));
-  });
-}
-
 template <typename T>
 void run(const ComposeJob<T>& job) {
-  for_each_strip(job, [&](int64_t image, int64_t begin, int64_t end) {
-    for (int64_t source = 0; source < job.sources; ++source) {
-      switch (job.components) {
-        case 2:
-          compose_strip<2>(job, image, source, begin, end);
-          break;
-        case 3:
-          compose_strip<3>(job, image, source, begin, end);
-          break;
-        default:
-          compose_strip<4>(job, image, source, begin, end);
-      }
-    }
-  });
+  const bool packed = is_packed(job.face_index, 1) && is_packed(job.barycentric, 3);
+  const auto walk = [&](auto components) {
+    const auto part =
+        packed ? &compose_part<components.value, true, T> : &compose_part<components.value, false, T>;
+    walk_pixels(job.batch, job.height, job.width,
+                [&](int64_t image, int64_t row, int64_t begin, int64_t end) {
+                  for (int64_t source = 0; source < job.sources; ++source) {
+                    part(job, image, source, row, begin, end);
+                  }
+                });
+  };
+  switch (job.components) {
+    case 2:
+      return walk(std::integral_constant<int, 2>());
+    case 3:
+      return walk(std::integral_constant<int, 3>());
+    default:
+      return walk(std::integral_constant<int, 4>());
+  }
 }
 
 std::tuple<Tensor, Tensor> compose_flow(const Tensor& source_vertices, const Tensor& faces,
@@ -98,9 +100,10 @@ std::tuple<Tensor, Tensor> compose_flow_backward(const Tensor& gradient, const T
     if (vertices_wanted) sum_to_vertices<T, 4, 3, 2>(tensors.sums(), job, tensors.vertices_gradient);
     if (!barycentric_wanted) return;
     advise_huge_pages(job.barycentric_gradient, tensors.barycentric_gradient.numel() * sizeof(T));
-    for_each_strip(job.forward, [&](int64_t image, int64_t begin, int64_t end) {
-      for (int64_t pixel = begin; pixel < end; ++pixel) write_barycentric_gradient(job, image, pixel);
-    });
+    walk_pixels(job.forward.batch, job.forward.height, job.forward.width,
+                [&](int64_t image, int64_t row, int64_t begin, int64_t end) {
+                  for (int64_t j = begin; j < end; ++j) write_barycentric_gradient(job, image, row, j);
+                });
   };
   source_vertices.scalar_type() == ScalarType::Double ? run_backward(double()) : run_backward(float());
   return {tensors.vertices_gradient, tensors.barycentric_gradient};

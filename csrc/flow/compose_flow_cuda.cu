@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "common/cuda.h"
+#include "common/pixel_cuda.h"
 #include "common/vertex_sums_cuda.h"
 #include "flow/compose_flow_tensors.h"
 
@@ -14,17 +15,18 @@ namespace {
 constexpr int kThreads = 256;
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) compose_pixels(ComposeJob<T> job) {
-  const int64_t total = job.batch * job.pixels, stride = int64_t(gridDim.x) * kThreads;
+__global__ void __launch_bounds__(kThreads) compose_pixels(ComposeJob<T> job, PixelSplit by) {
+  const int64_t total = job.batch * job.height * job.width, stride = int64_t(gridDim.x) * kThreads;
   for (int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x; at < total; at += stride) {
-    const int64_t image = at / job.pixels, pixel = at - image * job.pixels;
-    const int64_t face = job.face_index[at];
+    const Pixel pixel(by, at);
+    const int64_t face = *pixel.in(job.face_index);
     int64_t index[3];
     const bool drawn = fetch_face(job, face, index);
-    const T barycentric[3] = {job.barycentric[3 * at], job.barycentric[3 * at + 1],
-                              job.barycentric[3 * at + 2]};
+    const T* weights = pixel.in(job.barycentric);
+    const T barycentric[3] = {weights[0], weights[job.barycentric.channel],
+                              weights[2 * job.barycentric.channel]};
     for (int64_t source = 0; source < job.sources; ++source) {
-      const int64_t which = image * job.sources + source;
+      const int64_t which = pixel.image * job.sources + source;
       Point<T> point = {T(-2), T(-2), false};
       if (drawn && (!job.source_visible || job.source_visible[which * job.num_faces + face]) &&
           (!job.face_mask || job.face_mask[which * job.num_faces + face])) {
@@ -33,7 +35,7 @@ __global__ void __launch_bounds__(kThreads) compose_pixels(ComposeJob<T> job) {
                               vertices + index[1] * job.components, vertices + index[2] * job.components,
                               job.components);
       }
-      const int64_t to = which * job.pixels + pixel;
+      const int64_t to = (which * job.height + pixel.row) * job.width + pixel.column;
       job.grid[2 * to] = point.x;
       job.grid[2 * to + 1] = point.y;
       job.visible[to] = point.visible;
@@ -42,19 +44,21 @@ __global__ void __launch_bounds__(kThreads) compose_pixels(ComposeJob<T> job) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) barycentric_pixels(ComposeBackwardJob<T> job) {
-  const int64_t total = job.forward.batch * job.forward.pixels, stride = int64_t(gridDim.x) * kThreads;
+__global__ void __launch_bounds__(kThreads) barycentric_pixels(ComposeBackwardJob<T> job, PixelSplit by) {
+  const int64_t total = job.forward.batch * job.forward.height * job.forward.width,
+                stride = int64_t(gridDim.x) * kThreads;
   for (int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x; at < total; at += stride) {
-    const int64_t image = at / job.forward.pixels;
-    write_barycentric_gradient(job, image, at - image * job.forward.pixels);
+    const Pixel pixel(by, at);
+    write_barycentric_gradient(job, pixel.image, pixel.row, pixel.column);
   }
 }
 
 template <typename T>
 void launch(const ComposeJob<T>& job, cudaStream_t stream) {
-  const int64_t total = job.batch * job.pixels;
+  const int64_t total = job.batch * job.height * job.width;
   if (total == 0 || job.sources == 0) return;
-  compose_pixels<T><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(job);
+  compose_pixels<T>
+      <<<blocks_for(total, kThreads), kThreads, 0, stream>>>(job, PixelSplit(job.height, job.width));
   check_launch();
 }
 
@@ -86,7 +90,8 @@ std::tuple<Tensor, Tensor> compose_flow_backward(const Tensor& gradient, const T
       sum_to_vertices<T, 4, 3, 2>(tensors.sums(), job, tensors.vertices_gradient, deterministic, stream);
     }
     if (!barycentric_wanted || face_index.numel() == 0) return;
-    barycentric_pixels<T><<<blocks_for(face_index.numel(), kThreads), kThreads, 0, stream>>>(job);
+    barycentric_pixels<T><<<blocks_for(face_index.numel(), kThreads), kThreads, 0, stream>>>(
+        job, PixelSplit(job.forward.height, job.forward.width));
     check_launch();
   };
   source_vertices.scalar_type() == ScalarType::Double ? run_backward(double()) : run_backward(float());

@@ -58,8 +58,8 @@ struct ComposeArguments {
         "compose_flow: expected all arguments on one device");
     vertices = as_contiguous(vertices_in);
     faces = as_contiguous(faces_in);
-    face_index = as_contiguous(face_index_in);
-    barycentric = as_contiguous(barycentric_in);
+    face_index = face_index_in;
+    barycentric = barycentric_in;
   }
 
   // Without flags and outputs.
@@ -73,13 +73,14 @@ struct ComposeArguments {
             faces.const_data_ptr(),
             faces.size(0),
             faces.scalar_type() == ScalarType::Long,
-            static_cast<const int32_t*>(face_index.const_data_ptr()),
-            static_cast<const T*>(barycentric.const_data_ptr()),
+            view_map<int32_t>(face_index),
+            view_map<T>(barycentric),
             nullptr,
             nullptr,
             nullptr,
             nullptr,
-            face_index.size(1) * face_index.size(2)};
+            face_index.size(1),
+            face_index.size(2)};
   }
 };
 
@@ -114,7 +115,7 @@ struct ComposeTensors {
   }
 };
 
-// The arguments of compose_flow_backward, contiguous, and its outputs; one that is not wanted is empty.
+// The arguments of compose_flow_backward and its outputs; one that is not wanted is empty.
 struct ComposeBackwardTensors {
   ComposeArguments inputs;
   Tensor gradient, visible, vertices_gradient, barycentric_gradient;
@@ -135,8 +136,8 @@ struct ComposeBackwardTensors {
                     "gradient: expected shape [B, S, H, W, 2], dtype and device of source_vertices");
     STD_TORCH_CHECK(is_image(visible_in, 4) && visible_in.scalar_type() == ScalarType::Bool,
                     "visible: expected bool [B, S, H, W] on the device of source_vertices");
-    gradient = as_contiguous(gradient_in);
-    visible = as_contiguous(visible_in);
+    gradient = gradient_in;
+    visible = visible_in;
     vertices_gradient = vertices_wanted
                             ? make_tensor(vertices, {batch, sources, vertices.size(2), vertices.size(3)})
                             : make_tensor(vertices, {0});
@@ -146,11 +147,7 @@ struct ComposeBackwardTensors {
 
   template <typename T>
   ComposeBackwardJob<T> job() const {
-    return {inputs.job<T>(),
-            static_cast<const unsigned char*>(visible.const_data_ptr()),
-            static_cast<const T*>(gradient.const_data_ptr()),
-            inputs.face_index.size(1),
-            inputs.face_index.size(2),
+    return {inputs.job<T>(), view_source_maps<unsigned char>(visible), view_source_maps<T>(gradient),
             barycentric_wanted ? static_cast<T*>(barycentric_gradient.mutable_data_ptr()) : nullptr};
   }
 

@@ -114,8 +114,8 @@ void compose_row(const Work<T>& work, int64_t source, const int32_t* face_index,
   const float* slopes = work.slopes ? work.slopes + source * job.num_faces : nullptr;
   const Surface* surfaces =
       work.surfaces ? work.surfaces + source * work.source_height * work.source_width : nullptr;
-  T* grid = job.grid + 2 * (which * job.pixels + at);
-  unsigned char* visible = job.visible + which * job.pixels + at;
+  T* grid = job.grid + 2 * (which * count_pixels(job) + at);
+  unsigned char* visible = job.visible + which * count_pixels(job) + at;
   int32_t current = -1;
   bool given = false;
   const T* corner[3] = {};
@@ -178,7 +178,7 @@ void compose_tile(void* context, const Tile<T>& tile) {
     if (any) raster::resolve_row(tile, i, row);
     for (int64_t source = 0; source < job.sources; ++source) {
       if (!any) {
-        const int64_t to = (work.image * job.sources + source) * job.pixels + at;
+        const int64_t to = (work.image * job.sources + source) * count_pixels(job) + at;
         std::fill_n(job.grid + 2 * to, 2 * tile.columns, T(-2));
         std::fill_n(job.visible + to, tile.columns, 0);
       } else if (job.components == 4) {
@@ -214,7 +214,7 @@ void run(const MeshFlowTensors& tensors) {
                  tensors.width,
                  tensors.source_height,
                  tensors.source_width,
-                 static_cast<int32_t*>(tensors.face_index.mutable_data_ptr()) + image * job.pixels,
+                 static_cast<int32_t*>(tensors.face_index.mutable_data_ptr()) + image * count_pixels(job),
                  surfaces.get(),
                  stale.get(),
                  slopes.get(),

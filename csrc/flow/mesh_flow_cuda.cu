@@ -73,7 +73,8 @@ __global__ void __launch_bounds__(kThreads) compose_pixels(Work<T> work) {
   const ComposeJob<T>& job = work.job;
   const int64_t stride = int64_t(gridDim.x) * kThreads;
   const int64_t source_pixels = work.source_view.height * work.source_view.width;
-  for (int64_t pixel = int64_t(blockIdx.x) * kThreads + threadIdx.x; pixel < job.pixels; pixel += stride) {
+  for (int64_t pixel = int64_t(blockIdx.x) * kThreads + threadIdx.x; pixel < count_pixels(job);
+       pixel += stride) {
     const int32_t face = raster::face_of(work.keys[pixel]);
     T barycentric[3], target_depth;
     int64_t index[3];
@@ -99,7 +100,7 @@ __global__ void __launch_bounds__(kThreads) compose_pixels(Work<T> work) {
           }
         }
       }
-      const int64_t to = which * job.pixels + pixel;
+      const int64_t to = which * count_pixels(job) + pixel;
       job.grid[2 * to] = point.x;
       job.grid[2 * to + 1] = point.y;
       job.visible[to] = point.visible;
@@ -110,7 +111,7 @@ __global__ void __launch_bounds__(kThreads) compose_pixels(Work<T> work) {
 template <typename T>
 void run(const MeshFlowTensors& tensors, cudaStream_t stream) {
   const ComposeJob<T> job = tensors.job<T>();
-  const int64_t count = job.sources, faces = job.num_faces, pixels = job.pixels;
+  const int64_t count = job.sources, faces = job.num_faces, pixels = count_pixels(job);
   if (job.batch == 0) return;
   const bool by_pixel = tensors.visibility == Visibility::pixel,
              by_face = tensors.visibility == Visibility::face;
@@ -135,16 +136,17 @@ void run(const MeshFlowTensors& tensors, cudaStream_t stream) {
   auto* places = static_cast<int64_t*>(queue.mutable_data_ptr());
   auto* shown_data = static_cast<unsigned char*>(shown.mutable_data_ptr());
   for (int64_t image = 0; image < job.batch; ++image) {
-    const Work<T> work = {job,
-                          tensors.target_of<T>(image),
-                          view,
-                          source_view,
-                          image,
-                          key,
-                          by_pixel ? source_key : nullptr,
-                          static_cast<float*>(slopes.mutable_data_ptr()),
-                          by_face ? shown_data : nullptr,
-                          static_cast<int32_t*>(tensors.face_index.mutable_data_ptr()) + image * job.pixels};
+    const Work<T> work = {
+        job,
+        tensors.target_of<T>(image),
+        view,
+        source_view,
+        image,
+        key,
+        by_pixel ? source_key : nullptr,
+        static_cast<float*>(slopes.mutable_data_ptr()),
+        by_face ? shown_data : nullptr,
+        static_cast<int32_t*>(tensors.face_index.mutable_data_ptr()) + image * count_pixels(job)};
     const raster::Mesh<T> sources = tensors.sources_of<T>(image);
     if (by_pixel && count > 0) {
       raster::fill_keys(sources, source_view, 0, count, source_key, places, stream);
@@ -165,7 +167,7 @@ void run(const MeshFlowTensors& tensors, cudaStream_t stream) {
       }
     }
     raster::fill_keys(work.target, view, 0, 1, key, places, stream);
-    compose_pixels<T><<<blocks_for(job.pixels, kThreads), kThreads, 0, stream>>>(work);
+    compose_pixels<T><<<blocks_for(count_pixels(job), kThreads), kThreads, 0, stream>>>(work);
     check_launch();
   }
 }

@@ -59,13 +59,14 @@ struct MeshFlowTensors {
             faces.const_data_ptr(),
             faces.size(0),
             faces.scalar_type() == ScalarType::Long,
-            nullptr,
-            nullptr,
+            {},
+            {},
             nullptr,
             flags_data(face_mask),
             static_cast<T*>(grid.mutable_data_ptr()),
             static_cast<unsigned char*>(visible.mutable_data_ptr()),
-            height * width};
+            height,
+            width};
   }
 
   // The sources of one image, or the target of one image, as a mesh.

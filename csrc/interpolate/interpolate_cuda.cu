@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "common/cuda.h"
+#include "common/pixel_cuda.h"
 #include "common/vertex_sums_cuda.h"
 #include "interpolate/interpolate_tensors.h"
 
@@ -17,38 +18,13 @@ using torch::stable::Tensor;
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
 
-// How a number of the output, or a pixel, splits into where it lies.
-struct Splits {
-  Divider by_dims, by_width, by_height;
-
-  template <typename T>
-  explicit Splits(const InterpolateJob<T>& job)
-      : by_dims(job.dims), by_width(job.width), by_height(job.height) {}
-};
-
-struct Pixel {
-  int64_t image, row, column;
-
-  __device__ __forceinline__ Pixel(const Splits& by, int64_t at) {
-    const int64_t line = by.by_width.quotient(at);
-    image = by.by_height.quotient(line);
-    row = line - image * by.by_height.divisor;
-    column = at - line * by.by_width.divisor;
-  }
-
-  // Of a map, where the pixel lies.
-  template <typename T>
-  __device__ __forceinline__ const T* in(const MapView<T>& map) const {
-    return row_of(map, image, row) + column * map.column;
-  }
-};
-
 template <typename T>
-__global__ void __launch_bounds__(kThreads) interpolate_pixels(InterpolateJob<T> job, Splits by) {
+__global__ void __launch_bounds__(kThreads)
+    interpolate_pixels(InterpolateJob<T> job, PixelSplit by, Divider by_dims) {
   const int64_t total = job.batch * job.height * job.width * job.dims, channel = job.barycentric.channel;
   for (int64_t n = int64_t(blockIdx.x) * kThreads + threadIdx.x; n < total;
        n += int64_t(gridDim.x) * kThreads) {
-    const int64_t at = by.by_dims.quotient(n), d = n - at * job.dims;
+    const int64_t at = by_dims.quotient(n), d = n - at * job.dims;
     const Pixel pixel(by, at);
     const T* from[3];
     if (fetch_attributes(job, pixel.image, *pixel.in(job.face_index), from)) {
@@ -64,7 +40,7 @@ __global__ void __launch_bounds__(kThreads) interpolate_pixels(InterpolateJob<T>
 // `lanes`, a power of two up to a warp, share a pixel.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    barycentric_pixels(InterpolateBackwardJob<T> job, Splits by, int lanes) {
+    barycentric_pixels(InterpolateBackwardJob<T> job, PixelSplit by, int lanes) {
   const InterpolateJob<T>& forward = job.forward;
   const int64_t total = forward.batch * forward.height * forward.width,
                 step = int64_t(gridDim.x) * kThreads / lanes;
@@ -96,7 +72,8 @@ Tensor interpolate(const Tensor& attributes, const Tensor& faces, const Tensor& 
   with_type("attributes", attributes, [&](auto kind) {
     using T = decltype(kind);
     const InterpolateJob<T> job = tensors.job<T>(static_cast<T*>(out.mutable_data_ptr()));
-    interpolate_pixels<T><<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(job, Splits(job));
+    interpolate_pixels<T><<<blocks_for(out.numel(), kThreads), kThreads, 0, stream>>>(
+        job, PixelSplit(job.height, job.width), Divider(job.dims));
     check_launch();
   });
   return out;
@@ -121,8 +98,8 @@ std::tuple<Tensor, Tensor> interpolate_backward(const Tensor& gradient, const Te
     int lanes = 1;
     while (lanes < kWarp && 4 * lanes < tensors.inputs.dims()) lanes *= 2;
     const InterpolateBackwardJob<T> job = tensors.job<T>();
-    barycentric_pixels<T>
-        <<<blocks_for(pixels * lanes, kThreads), kThreads, 0, stream>>>(job, Splits(job.forward), lanes);
+    barycentric_pixels<T><<<blocks_for(pixels * lanes, kThreads), kThreads, 0, stream>>>(
+        job, PixelSplit(job.forward.height, job.forward.width), lanes);
     check_launch();
   });
   return {tensors.attributes_gradient, tensors.barycentric_gradient};
