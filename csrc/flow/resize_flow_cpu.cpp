@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/parallel.h"
+#include "flow/resize_flow_simd.h"
 #include "flow/resize_flow_tensors.h"
 
 namespace warpkit::flow {
@@ -46,27 +47,13 @@ struct Axis {
 
 // For each column of the flow, sums over the rows that a sample of the result covers.
 struct Columns {
-  std::vector<double> visible, x, y;
+  std::vector<double> numbers;
+  ColumnSums sums;
 
-  explicit Columns(int64_t width) : visible(width), x(width), y(width) {}
+  explicit Columns(int64_t width)
+      : numbers(3 * width), sums{numbers.data(), numbers.data() + width, numbers.data() + 2 * width} {}
 
-  void clear() {
-    for (std::vector<double>* sums : {&visible, &x, &y}) std::fill(sums->begin(), sums->end(), 0.0);
-  }
-
-  // One row, weighted; its samples lie at (place_x[j], place_y).
-  template <typename T>
-  void add(const T* __restrict grid, const unsigned char* __restrict seen, double weight, double place_y,
-           const double* __restrict place_x) {
-    double *to_visible = visible.data(), *to_x = x.data(), *to_y = y.data();
-    for (int64_t j = 0; j < static_cast<int64_t>(visible.size()); ++j) {
-      const bool counts = seen == nullptr || seen[j] != 0;
-      // a selection, not a product: what is not visible may hold NaN
-      to_visible[j] += counts ? weight : 0.0;
-      to_x[j] += counts ? weight * (static_cast<double>(grid[2 * j]) - place_x[j]) : 0.0;
-      to_y[j] += counts ? weight * (static_cast<double>(grid[2 * j + 1]) - place_y) : 0.0;
-    }
-  }
+  void clear() { std::fill(numbers.begin(), numbers.end(), 0.0); }
 };
 
 // Rows first, then columns: each sample of the flow is read once a row of the result that covers it.
@@ -86,16 +73,16 @@ void run(const ResizeJob<T>& job) {
       for (int64_t k = down.begin[i]; k < down.begin[i + 1]; ++k) {
         const int64_t row = down.first[i] + k - down.begin[i];
         const int64_t at = (image * job.in_height + row) * job.in_width;
-        columns.add(job.grid + 2 * at, masked && job.visible ? job.visible + at : nullptr, down.weight[k],
-                    masked ? place_of(row, job.in_height) : 0.0, place_x.data());
+        add_row(job.grid + 2 * at, masked && job.visible ? job.visible + at : nullptr, job.in_width,
+                down.weight[k], place_x.data(), masked ? place_of(row, job.in_height) : 0.0, columns.sums);
       }
       for (int64_t j = 0; j < job.width; ++j) {
         Average sum{};
         for (int64_t k = across.begin[j]; k < across.begin[j + 1]; ++k) {
           const int64_t column = across.first[j] + k - across.begin[j];
-          sum.visible += across.weight[k] * columns.visible[column];
-          sum.x += across.weight[k] * columns.x[column];
-          sum.y += across.weight[k] * columns.y[column];
+          sum.visible += across.weight[k] * columns.sums.visible[column];
+          sum.x += across.weight[k] * columns.sums.x[column];
+          sum.y += across.weight[k] * columns.sums.y[column];
         }
         sum.all = down.all[i] * across.all[j];
         write_average(job, image, i, j, sum);
