@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
 
 POSE_ERROR = 0.0055
 """Radians of each joint's turn, in each axis."""
@@ -38,6 +38,34 @@ def body_errors(count: int, shapes: int, generator: torch.Generator) -> tuple[Te
     place = CAMERA_ERROR * torch.randn(count, 2, generator=generator)
     scale = CAMERA_ERROR * torch.randn(count, generator=generator)
     return pose, shape, place, scale
+
+
+def recovered(
+    model: BodyModel, true: Body, turns: Tensor, shapes: Tensor, places: Tensor, scales: Tensor
+) -> tuple[Body, Tensor]:
+    """Bodies as a fit would find them, and how far their landmarks are off, in shares of the person's height `[P]`.
+
+    Args:
+        model: of the bodies.
+        true: P bodies.
+        turns: `[P, 22, 3]` errors of the pose.
+        shapes: `[P, K]` of the shape, the fullness of clothes among them.
+        places: `[P, 2]` of the place, in shares of the height.
+        scales: `[P]` of the scale's logarithm.
+    """
+    pose, shape, camera = true.pose + turns, true.shape + shapes, true.camera
+    stature = model.height(true.shape)
+    found, known = model.keypoints(pose, shape)[..., :2], model.keypoints(true.pose, true.shape)[..., :2]
+    # a fit puts landmarks where they are seen, whatever its body is like
+    middle, true_middle = found.mean(1, keepdim=True), known.mean(1, keepdim=True)
+    found, known = found - middle, known - true_middle
+    fitted = (found * known).sum((1, 2)) / found.square().sum((1, 2))
+    flip = known.new_tensor([1.0, -1.0])
+    moved = (true_middle - fitted[:, None, None] * middle)[:, 0] * camera.scale[:, None] * flip
+    tall = (camera.scale * stature)[:, None]
+    body = Body(pose, shape, Camera(camera.scale * fitted * scales.exp(), camera.offset + moved + places * tall))
+    error = (found * (fitted * scales.exp())[:, None, None] - known) / stature[:, None, None]
+    return body, (error + (places * flip)[:, None]).norm(dim=-1).mean(1)
 
 
 def _blurred(images: Tensor, sigma: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from warpkit.models.data.people.cut import thickness
 from warpkit.models.data.people.layers import LAYERS
 from warpkit.models.data.people.poses import any_pose, poses_of, turned
 from warpkit.models.data.people.render import draw
-from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, _mixed
+from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, seeded
 from warpkit.models.data.people.wardrobe import Outfits, people
 
 REAL = 8
@@ -54,7 +54,7 @@ class HeldOut(RenderedPeople):
         if task == "self":
             sources_, target = self.draw(step, 1, sources)
             return Case(sources_, target.vertices[:, 0], target)
-        dice = torch.Generator().manual_seed(_mixed(self.seed, self.split, task, step))
+        dice = seeded(self.seed, self.split, task, step)
         numbers = IDENTITIES[self.split]
         first, other = (numbers[int(torch.randint(len(numbers), (1,), generator=dice))] for _ in range(2))
         outfit = people(self.model, [first])
@@ -118,11 +118,11 @@ class HeldOut(RenderedPeople):
         vertices = camera.project(body, size).to(self.device)
         dressed = outfit.to(self.device)
         worn = {layer: thickness(layer, self.figure, dressed) for layer in LAYERS[1:]}
-        light = self._light(1, count, dice)
+        light = self.light(1, count, dice)
         shown = Camera(scale[:count], offset[:count]).to(self.device)
         bodies = body[:count].to(self.device)
         made = draw(self.figure, dressed, worn, bodies, shown, light, size, self.supersample)
-        plate = self._background(dice)[None]
+        plate = self.background(self.size, dice)[None]
         image = made.colour + (1 - made.alpha) * plate
         valid = torch.ones(1, count, dtype=torch.bool, device=self.device)
         return Pictures(image[None], made.alpha[None], vertices[None, :count], valid, plate), vertices[count:]

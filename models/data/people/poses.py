@@ -87,20 +87,30 @@ def turned(pose: Tensor, yaw: float, generator: torch.Generator) -> Tensor:
     return pose
 
 
+def yaw_of(generator: torch.Generator, *, faces: bool = False) -> float:
+    """Radians from which a person is seen; `faces`: from before or a little aside, as who wants to see faces would."""
+    yaw = (float(torch.rand(1, generator=generator)) * 2 - 1) * math.pi
+    return 0.4 * yaw if faces else yaw
+
+
+def pose_near(
+    frames: Tensor, pose: Tensor, yaw: float, gap: float, generator: torch.Generator, *, faces: bool = False
+) -> Tensor:
+    """`[22, 3]`: another pose and view of who stands in `pose` seen from `yaw`, farther off with `gap` in [0, 1]."""
+    other = any_pose(frames, generator)
+    share = min(1.0, gap * (0.4 + 1.2 * float(torch.rand(1, generator=generator))))
+    swing = (float(torch.rand(1, generator=generator)) * 2 - 1) * math.pi * max(gap, 0.05)
+    between = slerp(pose, other, torch.full((len(JOINTS),), share))
+    return turned(between, yaw + (0.4 * swing if faces else swing), generator)
+
+
 def poses_of(frames: Tensor, count: int, gap: float, generator: torch.Generator, *, faces: bool = False) -> Tensor:
     """`[count, 22, 3]`: the target's pose first, then the sources', farther from it with `gap` in [0, 1].
 
-    `faces`: seen from before or a little aside, as whoever wants to see faces would; else from anywhere.
+    `faces`: as `yaw_of`.
     """
     target = any_pose(frames, generator)
-    yaw = (float(torch.rand(1, generator=generator)) * 2 - 1) * math.pi
-    if faces:
-        yaw *= 0.4
+    yaw = yaw_of(generator, faces=faces)
     result = [turned(target, yaw, generator)]
-    for _ in range(count - 1):
-        other = any_pose(frames, generator)
-        share = min(1.0, gap * (0.4 + 1.2 * float(torch.rand(1, generator=generator))))
-        swing = (float(torch.rand(1, generator=generator)) * 2 - 1) * math.pi * max(gap, 0.05)
-        pose = slerp(target, other, torch.full((len(JOINTS),), share))
-        result.append(turned(pose, yaw + (0.4 * swing if faces else swing), generator))
+    result += [pose_near(frames, target, yaw, gap, generator, faces=faces) for _ in range(count - 1)]
     return torch.stack(result)

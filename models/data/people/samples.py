@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from warpkit.models.batch import Pictures
-from warpkit.models.bodies import BodyModel, Camera
+from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.data.people.backgrounds import cut_from, made_up
 from warpkit.models.data.people.baked import bake_people
 from warpkit.models.data.people.cut import thickness
-from warpkit.models.data.people.faults import body_errors, mask_errors, picture_errors
+from warpkit.models.data.people.faults import body_errors, mask_errors, picture_errors, recovered
 from warpkit.models.data.people.layers import LAYERS, Figure
 from warpkit.models.data.people.photos import Photos
 from warpkit.models.data.people.poses import motion_frames, poses_of
@@ -134,13 +134,13 @@ class RenderedPeople:
     @torch.no_grad()
     def draw_with_truth(self, step: int, batch: int, sources: int) -> Drawn:
         """The same, and what is exactly known of it."""
-        dice = torch.Generator().manual_seed(_mixed(self.seed, self.split, step))
-        gap = self.pose_gap(step) if callable(self.pose_gap) else self.pose_gap
+        dice = seeded(self.seed, self.split, step)
+        gap = self.gap(step)
         numbers, count = IDENTITIES[self.split], sources + 1
         identity = [numbers[int(torch.randint(len(numbers), (1,), generator=dice))] for _ in range(batch)]
         of_head = (torch.rand(batch, generator=dice) < self.head_share).tolist()
         pose = torch.cat([poses_of(self.frames, count, gap, dice, faces=near).roll(-1, 0) for near in of_head])
-        outfit = self._photographic(people(self.model, identity), dice)
+        outfit = self.outfits(identity, dice)
         row = torch.arange(batch).repeat_interleave(count)
         shape = outfit.shape[row]
         naked = self.model(pose, shape)
@@ -148,30 +148,19 @@ class RenderedPeople:
         if self.photos is not None:
             body = self.model(pose, shape, offsets=self.photos.offsets_of(outfit.baked)[row])
         stature = self.model.height(outfit.shape)[row]
-        camera = self._cameras(body, stature, self._heads(pose, shape), of_head, count, dice)
+        camera = self._cameras(body, stature, self.heads(pose, shape), of_head, count, dice)
         tall = camera.scale * stature
 
         here = row.to(self.device)
         on_device = outfit.to(self.device)
         worn = {layer: thickness(layer, self.figure, on_device) for layer in LAYERS[1:]}
-        given, given_camera, error = naked, camera, torch.zeros(batch * count)
+        given, error = Body(pose, shape, camera), torch.zeros(batch * count)
         if self.faults:
             errors = [body_errors(count, self.model.num_shape, dice) for _ in range(batch)]
             turns, shapes, places, scales = (torch.cat(parts) for parts in zip(*errors, strict=True))
             fuller = self.figure.filled({layer: metres.cpu() for layer, metres in worn.items()})
-            wrong = pose + turns, shape + (fuller + shapes)[row]
-            given = self.model(*wrong)
-            found, known = self.model.keypoints(*wrong)[..., :2], self.model.keypoints(pose, shape)[..., :2]
-            # a fit puts landmarks where they are seen, whatever its body is like
-            middle, true_middle = found.mean(1, keepdim=True), known.mean(1, keepdim=True)
-            found, known = found - middle, known - true_middle
-            fitted = (found * known).sum((1, 2)) / found.square().sum((1, 2))
-            flip = known.new_tensor([1.0, -1.0])
-            moved = (true_middle - fitted[:, None, None] * middle)[:, 0] * camera.scale[:, None] * flip
-            given_camera = Camera(camera.scale * fitted * scales.exp(), camera.offset + moved + places * tall[:, None])
-            error = (found * (fitted * scales.exp())[:, None, None] - known) / stature[:, None, None]
-            error = (error + (places * flip)[:, None]).norm(dim=-1).mean(1)
-        light = Light.flat(batch * count, self.device) if self.flat_light else self._light(batch, count, dice)
+            given, error = recovered(self.model, given, turns, (fuller + shapes)[row], places, scales)
+        light = self.light(batch, count, dice)
         frame = (self.size, self.size)
         made = draw(
             self.figure,
@@ -184,7 +173,7 @@ class RenderedPeople:
             self.supersample,
             self.photos,
         )
-        plate = torch.stack([self._background(dice) for _ in range(batch)])
+        plate = torch.stack([self.background(self.size, dice) for _ in range(batch)])
         image = made.colour + (1 - made.alpha) * plate[here]
         alpha, seen = made.alpha, image
         if self.faults:
@@ -195,7 +184,8 @@ class RenderedPeople:
         def people_first(values: Tensor) -> Tensor:
             return values.unflatten(0, (batch, count))
 
-        noisy = people_first(given_camera.project(given, frame).to(self.device))
+        vertices = given.camera.project(self.model(given.pose, given.shape), frame)
+        noisy = people_first(vertices.to(self.device))
         exact = people_first(made.alpha), people_first(image)
         valid = torch.ones(batch, count, dtype=torch.bool, device=self.device)
         return Drawn(
@@ -210,8 +200,13 @@ class RenderedPeople:
             ),
         )
 
-    def _photographic(self, outfit: Outfits, dice: torch.Generator) -> Outfits:
-        """Some of the people in photographic skins: of one outfit, or head, top and legs of three."""
+    def gap(self, step: int) -> float:
+        """How far poses lie apart at a step."""
+        return self.pose_gap(step) if callable(self.pose_gap) else self.pose_gap
+
+    def outfits(self, identities: list[int], dice: torch.Generator) -> Outfits:
+        """What people look like; some have photographic skins: of one outfit, or head, top and legs of three."""
+        outfit = people(self.model, identities)
         if self.photos is None:
             return outfit
         batch = len(outfit.identity)
@@ -222,7 +217,8 @@ class RenderedPeople:
         shapes = self.photos.shapes[textures[:, 1].clamp(min=0)]
         return photographic(outfit, textures, shapes + 0.4 * (outfit.shape - self.model.mean_shape.cpu()))
 
-    def _heads(self, pose: Tensor, shape: Tensor) -> Tensor:
+    def heads(self, pose: Tensor, shape: Tensor) -> Tensor:
+        """`[P, 3]` the middle of each face."""
         points = self.model.keypoints(pose, shape)[:, :5]
         return points.mean(1)
 
@@ -254,8 +250,10 @@ class RenderedPeople:
             offsets.append(self.size / 2 + jitter - middle * flip * scale[:, None])
         return Camera(torch.cat(scales), torch.cat(offsets))
 
-    def _light(self, batch: int, count: int, dice: torch.Generator) -> Light:
+    def light(self, batch: int, count: int, dice: torch.Generator) -> Light:
         """One light a person: the camera stands still, the person moves in it."""
+        if self.flat_light:
+            return Light.flat(batch * count, self.device)
         numbers = torch.rand(batch, 4, generator=dice)
         tint = 0.05 * torch.randn(batch, 3, 3, generator=dice)
         turn, rise = (numbers[:, 0] - 0.5) * 1.3 * math.pi, (0.1 + 0.75 * numbers[:, 1]) * math.pi / 2
@@ -268,16 +266,18 @@ class RenderedPeople:
         row = torch.arange(batch).repeat_interleave(count)
         return Light(*(part[row].to(self.device) for part in (direction, lamp, sky, ground)))
 
-    def _background(self, dice: torch.Generator) -> Tensor:
+    def background(self, size: int, dice: torch.Generator) -> Tensor:
+        """`[3, size, size]` a place to stand in."""
         if float(torch.rand(1, generator=dice)) < self.places_share:
             chosen = self.plates[int(torch.randint(len(self.plates), (1,), generator=dice))]
-            return cut_from(chosen, self.size, dice).to(self.device)
-        return made_up(self.size, dice, self.device)
+            return cut_from(chosen, size, dice).to(self.device)
+        return made_up(size, dice, self.device)
 
 
-def _mixed(*parts: object) -> int:
+def seeded(*parts: object) -> torch.Generator:
+    """Chance that is the same for the same parts, everywhere."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 def _pictures(folder: Path) -> list[Tensor]:
