@@ -9,6 +9,8 @@ from op_table import Draw
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+import warpkit
+
 OPS = torch.ops.warpkit
 
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -63,12 +65,49 @@ def _compose(components: int) -> Callable[[Draw], Iterator[Any]]:
     return make
 
 
+def _barycentrics(components: int) -> Callable[[Draw], Iterator[Any]]:
+    def make(draw: Draw) -> Iterator[Any]:
+        vertices, faces = draw.vertices(2, components=components), draw.faces()
+        yield (
+            lambda barycentric, depth, face_index: OPS.barycentrics_backward(
+                barycentric, depth, vertices, faces, face_index, 1e-3, False
+            ),
+            {
+                "barycentric": draw.normal(2, 33, 46, 3),
+                "depth": draw.normal(2, 33, 46),
+                "face_index": warpkit.rasterize(vertices, faces, (33, 46)).face_index,
+            },
+        )
+
+    return make
+
+
+def _resize(mode: str, height: int, width: int) -> Callable[[Draw], Iterator[Any]]:
+    def make(draw: Draw) -> Iterator[Any]:
+        visible = draw.visible()
+        yield (
+            lambda grid, visible: OPS.resize_flow(grid, visible, height, width, mode),
+            {"grid": draw.normal(2, 3, 33, 46, 2), "visible": visible},
+        )
+        yield (
+            lambda gradient, visible: OPS.resize_flow_backward(gradient, visible, 33, 46, mode),
+            {"gradient": draw.normal(2, 3, height, width, 2), "visible": visible},
+        )
+
+    return make
+
+
 CASES: dict[str, Callable[[Draw], Iterator[Any]]] = {
     "interpolate 1": _interpolate(1),
     "interpolate 3": _interpolate(3),
     "interpolate 23": _interpolate(23),
     "compose_flow 2": _compose(2),
     "compose_flow 4": _compose(4),
+    "barycentrics 3": _barycentrics(3),
+    "barycentrics 4": _barycentrics(4),
+    "resize_flow masked, smaller": _resize("masked", 14, 21),
+    "resize_flow masked, larger": _resize("masked", 50, 61),
+    "resize_flow bilinear": _resize("bilinear", 20, 70),
 }
 
 ROWS = [(name, dtype) for name in CASES for dtype in (torch.float32, torch.float64)]

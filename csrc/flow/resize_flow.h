@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "common/host_device.h"
+#include "common/map_view.h"
 
 namespace warpkit::flow {
 
@@ -25,9 +26,9 @@ enum class ResizeMode { masked, bilinear };
 
 template <typename T>
 struct ResizeJob {
-  const T* grid;                 // contiguous
-  const unsigned char* visible;  // contiguous; null: everywhere
-  int64_t images;                // B * S
+  MapView<T> grid;
+  MapView<unsigned char> visible;  // no data: everywhere
+  int64_t images, sources;         // B * S and S
   int64_t in_height, in_width, height, width;
   ResizeMode mode;
   T* out;
@@ -38,8 +39,8 @@ struct ResizeJob {
 template <typename T>
 struct ResizeBackwardJob {
   ResizeJob<T> forward;  // grid, out and out_visible null
-  const T* gradient;     // contiguous
-  double* inverse;       // [images, height, width]: one over the visible area, 0 where not visible
+  MapView<T> gradient;
+  double* inverse;  // [images, height, width]: one over the visible area, 0 where not visible
   T* out;
 };
 
@@ -103,6 +104,13 @@ WARPKIT_HD double place_of(int64_t index, int64_t size) {
   return static_cast<double>(2 * index + 1) / static_cast<double>(size) - 1.0;
 }
 
+// A row of image number `image` of B * S.
+template <typename M, typename T>
+WARPKIT_HD const M* row_of_image(const MapView<M>& map, const ResizeJob<T>& job, int64_t image, int64_t row) {
+  const int64_t first = image / job.sources;
+  return row_of(map, first, image - first * job.sources, row);
+}
+
 struct Average {
   double x, y;
   double visible, all;  // areas
@@ -112,18 +120,21 @@ template <typename T>
 WARPKIT_HD Average average_at(const ResizeJob<T>& job, int64_t image, const Footprint& down,
                               const Footprint& across, bool values) {
   const bool masked = job.mode == ResizeMode::masked;
+  const bool hides = masked && job.visible.data != nullptr;
+  const T* rows = values ? row_of_image(job.grid, job, image, 0) : nullptr;
+  const unsigned char* visible_rows = hides ? row_of_image(job.visible, job, image, 0) : nullptr;
   Average sum{};
   for (int64_t i = down.first; i <= down.last; ++i) {
     const double weight_i = weight_of(down, i), y = masked ? place_of(i, job.in_height) : 0.0;
     for (int64_t j = across.first; j <= across.last; ++j) {
       const double weight = weight_i * weight_of(across, j);
       sum.all += weight;
-      const int64_t at = (image * job.in_height + i) * job.in_width + j;
-      if (masked && job.visible != nullptr && !job.visible[at]) continue;
+      if (hides && !visible_rows[i * job.visible.row + j * job.visible.column]) continue;
       sum.visible += weight;
       if (!values) continue;
-      sum.x += weight * (static_cast<double>(job.grid[2 * at]) - (masked ? place_of(j, job.in_width) : 0.0));
-      sum.y += weight * (static_cast<double>(job.grid[2 * at + 1]) - y);
+      const T* grid = rows + i * job.grid.row + j * job.grid.column;
+      sum.x += weight * (static_cast<double>(grid[0]) - (masked ? place_of(j, job.in_width) : 0.0));
+      sum.y += weight * (static_cast<double>(grid[job.grid.channel]) - y);
     }
   }
   return sum;
@@ -162,7 +173,9 @@ WARPKIT_HD void gather_gradient(const ResizeBackwardJob<T>& job, int64_t image, 
   const ResizeJob<T>& forward = job.forward;
   const int64_t to = (image * forward.in_height + i) * forward.in_width + j;
   double x = 0.0, y = 0.0;
-  if (forward.mode == ResizeMode::bilinear || forward.visible == nullptr || forward.visible[to]) {
+  if (forward.mode == ResizeMode::bilinear || forward.visible.data == nullptr ||
+      row_of_image(forward.visible, forward, image, i)[j * forward.visible.column]) {
+    const T* gradients = row_of_image(job.gradient, forward, image, 0);
     const Range rows = find_covering(forward.mode, i, forward.in_height, forward.height);
     const Range columns = find_covering(forward.mode, j, forward.in_width, forward.width);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
@@ -175,8 +188,9 @@ WARPKIT_HD void gather_gradient(const ResizeBackwardJob<T>& job, int64_t image, 
             weight_i * weight_of(make_footprint(forward.mode, column, forward.in_width, forward.width), j) *
             job.inverse[at];
         if (weight == 0.0) continue;
-        x += weight * static_cast<double>(job.gradient[2 * at]);
-        y += weight * static_cast<double>(job.gradient[2 * at + 1]);
+        const T* gradient = gradients + row * job.gradient.row + column * job.gradient.column;
+        x += weight * static_cast<double>(gradient[0]);
+        y += weight * static_cast<double>(gradient[job.gradient.channel]);
       }
     }
   }

@@ -72,9 +72,12 @@ void run(const ResizeJob<T>& job) {
       columns.clear();
       for (int64_t k = down.begin[i]; k < down.begin[i + 1]; ++k) {
         const int64_t row = down.first[i] + k - down.begin[i];
-        const int64_t at = (image * job.in_height + row) * job.in_width;
-        add_row(job.grid + 2 * at, masked && job.visible ? job.visible + at : nullptr, job.in_width,
-                down.weight[k], place_x.data(), masked ? place_of(row, job.in_height) : 0.0, columns.sums);
+        const bool hides = masked && job.visible.data != nullptr;
+        const FlowRow<T> from = {row_of_image(job.grid, job, image, row), job.grid.column, job.grid.channel,
+                                 hides ? row_of_image(job.visible, job, image, row) : nullptr,
+                                 job.visible.column};
+        add_row(from, job.in_width, down.weight[k], place_x.data(),
+                masked ? place_of(row, job.in_height) : 0.0, columns.sums);
       }
       for (int64_t j = 0; j < job.width; ++j) {
         Average sum{};

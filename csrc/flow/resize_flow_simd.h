@@ -12,14 +12,22 @@ struct ColumnSums {
   double *visible, *x, *y;
 };
 
-// Adds a row of a flow, weighted: grid [width, 2] minus its samples' places (place_x[j], place_y), where
-// `seen`; null: everywhere.
-#define WARPKIT_RESIZE_SIMD(T, suffix)                                                                  \
-  WARPKIT_DECLARE_SIMD(void, add_row_##suffix, const T* grid, const unsigned char* seen, int64_t width, \
-                       double weight, const double* place_x, double place_y, const ColumnSums& sums)    \
-  inline void add_row(const T* grid, const unsigned char* seen, int64_t width, double weight,           \
-                      const double* place_x, double place_y, const ColumnSums& sums) {                  \
-    WARPKIT_SELECT(add_row_##suffix)(grid, seen, width, weight, place_x, place_y, sums);                \
+// A row of a flow, with the steps from column to column and from x to y.
+template <typename T>
+struct FlowRow {
+  const T* grid;
+  int64_t column, channel;
+  const unsigned char* seen;  // null: everywhere
+  int64_t seen_column;
+};
+
+// Adds a row of a flow, weighted: minus its samples' places (place_x[j], place_y), where seen.
+#define WARPKIT_RESIZE_SIMD(T, suffix)                                                              \
+  WARPKIT_DECLARE_SIMD(void, add_row_##suffix, const FlowRow<T>& row, int64_t width, double weight, \
+                       const double* place_x, double place_y, const ColumnSums& sums)               \
+  inline void add_row(const FlowRow<T>& row, int64_t width, double weight, const double* place_x,   \
+                      double place_y, const ColumnSums& sums) {                                     \
+    WARPKIT_SELECT(add_row_##suffix)(row, width, weight, place_x, place_y, sums);                   \
   }
 WARPKIT_RESIZE_SIMD(float, float)
 WARPKIT_RESIZE_SIMD(double, double)

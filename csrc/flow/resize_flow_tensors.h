@@ -39,16 +39,11 @@ inline void check_resize(const char* name, const Tensor& grid, const std::option
   STD_TORCH_CHECK(visible->device() == grid.device(), "visible: expected on the device of grid");
 }
 
-inline std::optional<Tensor> contiguous(const std::optional<Tensor>& tensor) {
-  if (!tensor) return std::nullopt;
-  return as_contiguous(*tensor);
+inline MapView<unsigned char> view_visible(const std::optional<Tensor>& visible) {
+  return visible ? view_source_maps<unsigned char>(*visible) : MapView<unsigned char>{};
 }
 
-inline const unsigned char* visible_data(const std::optional<Tensor>& visible) {
-  return visible ? static_cast<const unsigned char*>(visible->const_data_ptr()) : nullptr;
-}
-
-// The arguments of resize_flow, contiguous, and its outputs.
+// The arguments of resize_flow and its outputs.
 struct ResizeTensors {
   Tensor grid, out, out_visible;
   std::optional<Tensor> visible;
@@ -58,8 +53,8 @@ struct ResizeTensors {
                 const std::string& mode_in)
       : mode(find_mode(mode_in)) {
     check_resize("grid", grid_in, visible_in, grid_in.size(2), grid_in.size(3), height, width);
-    grid = as_contiguous(grid_in);
-    visible = contiguous(visible_in);
+    grid = grid_in;
+    visible = visible_in;
     const int64_t batch = grid.size(0), sources = grid.size(1);
     out = make_tensor(grid, {batch, sources, height, width, 2});
     const bool wanted = visible && mode == ResizeMode::masked;
@@ -71,9 +66,10 @@ struct ResizeTensors {
   template <typename T>
   ResizeJob<T> job() const {
     const bool wanted = visible && mode == ResizeMode::masked;
-    return {static_cast<const T*>(grid.const_data_ptr()),
-            visible_data(visible),
+    return {view_source_maps<T>(grid),
+            view_visible(visible),
             grid.size(0) * grid.size(1),
+            grid.size(1),
             grid.size(2),
             grid.size(3),
             out.size(2),
@@ -84,7 +80,7 @@ struct ResizeTensors {
   }
 };
 
-// The arguments of resize_flow_backward, contiguous, its workspace and its output.
+// The arguments of resize_flow_backward, its workspace and its output.
 struct ResizeBackwardTensors {
   Tensor gradient, inverse, out;
   std::optional<Tensor> visible;
@@ -95,8 +91,8 @@ struct ResizeBackwardTensors {
       : mode(find_mode(mode_in)) {
     check_resize("gradient", gradient_in, visible_in, in_height, in_width, gradient_in.size(2),
                  gradient_in.size(3));
-    gradient = as_contiguous(gradient_in);
-    visible = contiguous(visible_in);
+    gradient = gradient_in;
+    visible = visible_in;
     const int64_t batch = gradient.size(0), sources = gradient.size(1);
     inverse = make_tensor(gradient, {batch, sources, gradient.size(2), gradient.size(3)}, ScalarType::Double);
     out = make_tensor(gradient, {batch, sources, in_height, in_width, 2});
@@ -104,9 +100,10 @@ struct ResizeBackwardTensors {
 
   template <typename T>
   ResizeBackwardJob<T> job() const {
-    const ResizeJob<T> forward{nullptr,
-                               visible_data(visible),
+    const ResizeJob<T> forward{{},
+                               view_visible(visible),
                                gradient.size(0) * gradient.size(1),
+                               gradient.size(1),
                                out.size(2),
                                out.size(3),
                                gradient.size(2),
@@ -114,8 +111,8 @@ struct ResizeBackwardTensors {
                                mode,
                                nullptr,
                                nullptr};
-    return {forward, static_cast<const T*>(gradient.const_data_ptr()),
-            static_cast<double*>(inverse.mutable_data_ptr()), static_cast<T*>(out.mutable_data_ptr())};
+    return {forward, view_source_maps<T>(gradient), static_cast<double*>(inverse.mutable_data_ptr()),
+            static_cast<T*>(out.mutable_data_ptr())};
   }
 };
 

@@ -20,8 +20,8 @@ template <typename T>
 struct BarycentricsGradient {
   Mesh<T> mesh;
   View view;
-  const T* barycentric;  // gradients: [B, H, W, 3]
-  const T* depth;        // [B, H, W]
+  MapView<T> barycentric;  // gradients: [B, H, W, 3]
+  MapView<T> depth;        // [B, H, W]
 };
 
 // A face's corners, x and y in pixels times w and counted from a centre; e_k there, and what
@@ -161,12 +161,15 @@ WARPKIT_HD void add_run(const BarycentricsGradient<T>& op, const PixelRun& run, 
   HomogeneousFace face;
   if (!fetch_homogeneous(one, op.view, run.face, run.vertex, column, row, &face)) return;
   RunSums added = {};
+  const T *barycentrics = row_of(op.barycentric, run.image, run.row),
+          *depths = row_of(op.depth, run.image, run.row);
   for (int64_t j = run.begin; j < run.end; ++j) {
-    const int64_t at = (run.image * op.view.height + run.row) * op.view.width + j;
-    const T* from = op.barycentric + 3 * at;
-    const double gradient[3] = {static_cast<double>(from[0]), static_cast<double>(from[1]),
-                                static_cast<double>(from[2])};
-    add_pixel(face, static_cast<double>(j - run.begin), gradient, static_cast<double>(op.depth[at]), &added);
+    const T* from = barycentrics + j * op.barycentric.column;
+    const double gradient[3] = {static_cast<double>(from[0]),
+                                static_cast<double>(from[op.barycentric.channel]),
+                                static_cast<double>(from[2 * op.barycentric.channel])};
+    add_pixel(face, static_cast<double>(j - run.begin), gradient,
+              static_cast<double>(depths[j * op.depth.column]), &added);
   }
   add_to_corners(face, op.view, column, row, added, sums);
 }

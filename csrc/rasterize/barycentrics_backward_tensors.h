@@ -6,7 +6,7 @@
 
 namespace warpkit::raster {
 
-// Contiguous inputs, and the output.
+// The inputs, those that are not maps contiguous, and the output.
 struct BarycentricsBackwardTensors {
   Tensor barycentric, depth, vertices, faces, face_index, out;
   double near;
@@ -28,11 +28,11 @@ struct BarycentricsBackwardTensors {
                     "barycentric_gradient: expected [B, H, W, 3] of the dtype of vertices");
     STD_TORCH_CHECK(matches(depth_gradient, 3),
                     "depth_gradient: expected [B, H, W] of the dtype of vertices");
-    barycentric = as_contiguous(barycentric_gradient);
-    depth = as_contiguous(depth_gradient);
+    barycentric = barycentric_gradient;
+    depth = depth_gradient;
     vertices = as_contiguous(vertices_in);
     faces = as_contiguous(faces_in);
-    face_index = as_contiguous(face_index_in);
+    face_index = face_index_in;
     out = make_tensor(vertices, {batch, vertices.size(1), vertices.size(2)});
   }
 
@@ -40,8 +40,8 @@ struct BarycentricsBackwardTensors {
   BarycentricsGradient<T> op() const {
     return {make_mesh<T>(vertices, faces),
             {face_index.size(1), face_index.size(2), 0, near},
-            static_cast<const T*>(barycentric.const_data_ptr()),
-            static_cast<const T*>(depth.const_data_ptr())};
+            view_map<T>(barycentric),
+            view_map<T>(depth)};
   }
 
   VertexSums sums() const {
