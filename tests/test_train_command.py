@@ -1,6 +1,7 @@
 """`warpkit train`: configurations, and runs of a few steps on rendered people."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.errors import InputError
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks.training import CONFIGS, make_plan, open_samples, read_plan
+from warpkit.models.tasks.training import CONFIGS, make_plan, open_samples, read_plan, train
 
 TINY = """
 [system]
@@ -111,6 +112,49 @@ def test_a_folder_of_clips_that_is_not_there_is_passed_on(tmp_path: Path) -> Non
 
     with pytest.raises(InputError, match="none"):
         open_samples(plan.data, load_body("anny"), torch.device("cpu"), "train", 1)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_on_gathered_people_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    """Exact, with people gathered again in the middle of a window, in the other memory format."""
+    plan = make_plan(
+        {
+            "system": {"preset": "small", "weights": {"perceptual": 0.0, "face": 0.0, "adversarial": 0.0}},
+            "data": {
+                **{"kind": "people", "size": 32, "supersample": 1, "pose_gap": [0.3, 1.0]},
+                **{"gathered": True, "reuse": 3, "pool": 2, "atlas_size": 64},
+            },
+            "check": {"count": 1},
+            "training": {"steps": 4, "batch": 1, "sources": [1, 2], "channels_last": True, "save_every": 2},
+        }
+    )
+    whole = train(plan, tmp_path / "whole", device="cpu")
+    assert whole.samples.window == 6  # type: ignore[attr-defined]
+    whole.fit()
+    part = train(plan, tmp_path / "part", device="cpu")
+    for _ in range(2):
+        part._advance()
+    part.save()
+    again = train(plan, tmp_path / "part", device="cpu")
+    assert again.step == 2
+    again.fit()
+    mine, theirs = whole.state().tensors, again.state().tensors
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        assert torch.equal(mine[name], theirs[name]), name
+
+
+def test_settings_of_gathered_people_are_of_no_use_to_others() -> None:
+    with pytest.raises(InputError, match=r"data\.reuse: .* data\.gathered = true"):
+        make_plan({"data": {"kind": "people", "size": 32, "reuse": 4}, "training": {"steps": 1}})
 
 
 def test_pose_gap_grows_over_the_training() -> None:

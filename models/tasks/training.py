@@ -23,7 +23,8 @@ from warpkit.models.weights import features, find, how_to_get
 CONFIGS = Path(__file__).parent.parent / "training" / "configs"
 """Configurations that travel along; named without their ending."""
 PEOPLE = {"size", "seed", "scale", "head_share", "pose_gap", "supersample", "faults", "flat_light", "backgrounds",
-          "motions", "baked", "baked_share"}  # fmt: skip
+          "motions", "baked", "baked_share", "gathered", "reuse", "pool", "atlas_size"}  # fmt: skip
+GATHERED = {"reuse", "pool", "atlas_size"}
 CLIPS = {"folder", "size", "task", "seed", "by", "test_share", "least_fit"}
 COMMON = {"kind", "body", "body_folder"}
 
@@ -87,6 +88,8 @@ def make_plan(tables: Mapping[str, Any]) -> Plan:
         raise InputError("data.folder: the cache that `warpkit prepare` made is needed")
     check = dict(tables.get("check", {}))
     check_keys("check", check, own | {"count", "split"})
+    if kind == "people" and not data.get("gathered") and (alone := sorted(GATHERED & data.keys())):
+        raise InputError(f"data.{alone[0]}: it is of gathered people; set data.gathered = true")
     training = dict(tables.get("training", {}))
     return Plan(preset, data, check, TrainConfig.from_dict(training, asdict(preset.schedule)))
 
@@ -166,15 +169,18 @@ def open_samples(
             from warpkit.models.data.clips import ClipSamples
 
             return ClipSamples(rest.pop("folder"), model, split=split, **rest)  # type: ignore[arg-type]
-        from warpkit.models.data.people import RenderedPeople
+        from warpkit.models.data.people import GatheredPeople, RenderedPeople
 
+        gathered = rest.pop("gathered", False)
+        kept = {key: rest.pop(key) for key in GATHERED & rest.keys()}
         for key in ("backgrounds", "motions", "baked"):
             if key in rest:
                 rest[key] = Path(rest[key]).expanduser()
         if isinstance(gap := rest.get("pose_gap"), list):
             low, high = gap
             rest["pose_gap"] = lambda number: low + (high - low) * min(1.0, number / span)
-        return RenderedPeople(model, split=split, device=device, progress=progress, **rest)  # type: ignore[arg-type]
+        people = RenderedPeople(model, split=split, device=device, progress=progress, **rest)  # type: ignore[arg-type]
+        return GatheredPeople(people, **kept) if gathered else people
     except (ValueError, TypeError) as error:
         raise InputError(f"data: {error}") from error
 
@@ -212,7 +218,9 @@ def train(
     samples = open_samples(plan.data, model, where, "train", (config.steps or 1) * pieces, progress)
     check = dict(plan.check)
     count, split = check.pop("count", 8), check.pop("split", "test")
-    checked = {"pose_gap": 1.0} if plan.data["kind"] == "people" else {}
+    checked: dict[str, Any] = {"pose_gap": 1.0} if plan.data["kind"] == "people" else {}
+    if plan.data.get("gathered"):
+        checked |= {"reuse": 1, "pool": 1}
     held_out = open_samples({**plan.data, **checked, **check}, model, where, split, 1, progress)
     torch.manual_seed(config.seed)
     system: LiquidWarping = build(plan.preset)

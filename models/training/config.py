@@ -44,6 +44,8 @@ class TrainConfig:
     """Decay of the averaged weights."""
     precision: Precision = "32"
     """bf16: networks under autocast; geometry, weights and optimizer stay in float32."""
+    channels_last: bool = False
+    """Pictures lie in memory pixel by pixel: faster convolutions on a CPU. The same bit for bit on one thread only."""
     checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, a third more time."""
     deterministic: bool = False

@@ -72,3 +72,13 @@ class Curriculum(Protocol):
     def advance(self, share: float) -> None:
         """Told before each step how much of the training is done, 0 to 1."""
         ...
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """Samples that keep what is dear to make for several draws in a row."""
+
+    @property
+    def window(self) -> int:
+        """Draws, counted from 0, that share it; the number of sources is not changed within them."""
+        ...

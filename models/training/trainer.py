@@ -34,7 +34,7 @@ from warpkit.models.training.config import TrainConfig
 from warpkit.models.training.ema import EMA
 from warpkit.models.training.log import Log
 from warpkit.models.training.memory import memory_advice, recompute
-from warpkit.models.training.protocols import Curriculum, Samples, System
+from warpkit.models.training.protocols import Curriculum, Samples, System, Windowed
 from warpkit.models.training.sheets import sheet
 
 EXACT, COMPACT = "last.safetensors", "compact.safetensors"
@@ -121,6 +121,8 @@ class Trainer:
         self.share = config.batch // pieces
         self.steps = self._count()
         self.module: Any = system.to(self.device)
+        if config.channels_last:
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.system: System = self.module
         self.condition = system.condition(model)
         if config.checkpointing:
@@ -220,7 +222,9 @@ class Trainer:
         judged = judged and config.adversarial_from < 1
         if isinstance(self.samples, Curriculum):
             self.samples.advance(step / self.steps)
-        sources = random.Random(f"{config.seed}:{step}").randint(*config.sources)
+        window = self.samples.window if isinstance(self.samples, Windowed) else 1
+        first = step - step % max(1, window // (config.accumulate * self.world))
+        sources = random.Random(f"{config.seed}:{first}").randint(*config.sources)
         sums: dict[str, Tensor] = {}
         for piece in range(config.accumulate):
             number = (step * config.accumulate + piece) * self.world + self.rank
@@ -403,13 +407,14 @@ class Trainer:
                 if moments := found.part(f"optimizer.{name}.{key}"):
                     # Adam keeps its count on the CPU
                     self.optimizers[name].state[parameter] = {
-                        moment: value if moment == "step" else value.to(self.device)
+                        moment: value if moment == "step" else torch.empty_like(parameter).copy_(value)
                         for moment, value in moments.items()
                     }
         averages = found.part("ema")
         if averages.keys() != self.ema.weights.keys():
             raise InputError(f"{origin} lacks averaged weights of this network")
-        self.ema.weights = {name: value.to(self.device) for name, value in averages.items()}
+        for name, value in averages.items():
+            self.ema.weights[name].copy_(value)
         self.step = found.step
 
     def _check_origin(self, found: Checkpoint, origin: str) -> None:
