@@ -68,15 +68,14 @@ def _compose(components: int) -> Callable[[Draw], Iterator[Any]]:
 def _barycentrics(components: int) -> Callable[[Draw], Iterator[Any]]:
     def make(draw: Draw) -> Iterator[Any]:
         vertices, faces = draw.vertices(2, components=components), draw.faces()
+        shown = {"face_index": warpkit.rasterize(vertices, faces, (33, 46)).face_index}
+        yield lambda face_index: OPS.barycentrics(vertices, faces, face_index, 1e-3), shown
+        yield lambda face_index: OPS.visible_faces(face_index, len(faces)), shown
         yield (
             lambda barycentric, depth, face_index: OPS.barycentrics_backward(
                 barycentric, depth, vertices, faces, face_index, 1e-3, False
             ),
-            {
-                "barycentric": draw.normal(2, 33, 46, 3),
-                "depth": draw.normal(2, 33, 46),
-                "face_index": warpkit.rasterize(vertices, faces, (33, 46)).face_index,
-            },
+            {"barycentric": draw.normal(2, 33, 46, 3), "depth": draw.normal(2, 33, 46)} | shown,
         )
 
     return make

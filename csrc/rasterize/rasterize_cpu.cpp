@@ -222,21 +222,20 @@ void resolve_known(const Mesh<T>& mesh, const View& view, const int32_t* face_in
   }
 }
 
-Values barycentrics(const Tensor& vertices_in, const Tensor& faces_in, const Tensor& face_index_in,
+Values barycentrics(const Tensor& vertices_in, const Tensor& faces_in, const Tensor& face_index,
                     double near) {
   check_mesh(vertices_in, faces_in);
-  check_face_index(face_index_in, vertices_in);
-  STD_TORCH_CHECK(face_index_in.size(0) == vertices_in.size(0),
+  check_face_index(face_index, vertices_in);
+  STD_TORCH_CHECK(face_index.size(0) == vertices_in.size(0),
                   "face_index: expected the batch size of vertices");
-  check_size(face_index_in.size(1), face_index_in.size(2));
+  check_size(face_index.size(1), face_index.size(2));
   const Tensor vertices = as_contiguous(vertices_in), faces = as_contiguous(faces_in);
-  const Tensor face_index = as_contiguous(face_index_in);
   const int64_t batch = vertices.size(0), height = face_index.size(1), width = face_index.size(2);
   Tensor barycentric = fresh(vertices, {batch, height, width, 3});
   Tensor depth = fresh(vertices, {batch, height, width});
   const auto run = [&]<typename T>(T) {
     const Mesh<T> mesh = make_mesh<T>(vertices, faces);
-    const auto* ids = static_cast<const int32_t*>(face_index.const_data_ptr());
+    const MapView<int32_t> ids = view_map<int32_t>(face_index);
     T* const out_barycentric = static_cast<T*>(barycentric.mutable_data_ptr());
     T* const out_depth = static_cast<T*>(depth.mutable_data_ptr());
     constexpr int64_t kRows = 8;
@@ -245,9 +244,15 @@ Values barycentrics(const Tensor& vertices_in, const Tensor& faces_in, const Ten
       const int64_t image = task / strips, begin = task % strips * kRows;
       Mesh<T> one = mesh;
       one.vertices += image * mesh.num_vertices * mesh.components;
+      std::vector<int32_t> side_by_side(ids.column == 1 ? 0 : width);
       for (int64_t i = begin; i < std::min(begin + kRows, height); ++i) {
         const int64_t at = (image * height + i) * width;
-        resolve_known<T>(one, {height, width, 0, near}, ids + at, static_cast<int32_t>(i),
+        const int32_t* row = row_of(ids, image, i);
+        if (ids.column != 1) {
+          for (int64_t j = 0; j < width; ++j) side_by_side[j] = row[j * ids.column];
+          row = side_by_side.data();
+        }
+        resolve_known<T>(one, {height, width, 0, near}, row, static_cast<int32_t>(i),
                          out_barycentric + 3 * at, out_depth + at);
       }
     });
@@ -256,31 +261,32 @@ Values barycentrics(const Tensor& vertices_in, const Tensor& faces_in, const Ten
   return {barycentric, depth};
 }
 
-Tensor visible_faces(const Tensor& face_index_in, int64_t num_faces) {
-  check_face_index(face_index_in, face_index_in);
+Tensor visible_faces(const Tensor& face_index, int64_t num_faces) {
+  check_face_index(face_index, face_index);
   STD_TORCH_CHECK(num_faces >= 0, "num_faces: expected at least 0, got ", num_faces);
-  const Tensor face_index = as_contiguous(face_index_in);
-  const int64_t batch = face_index.size(0), pixels = face_index.size(1) * face_index.size(2);
+  const int64_t batch = face_index.size(0);
   Tensor visible =
       with_reason([&] { return torch::stable::new_zeros(face_index, {batch, num_faces}, ScalarType::Bool); });
-  const auto* ids = static_cast<const int32_t*>(face_index.const_data_ptr());
+  const MapView<int32_t> ids = view_map<int32_t>(face_index);
   auto* out = static_cast<unsigned char*>(visible.mutable_data_ptr());
-  constexpr int64_t kPixels = int64_t(1) << 16;
-  const int64_t strips = (pixels + kPixels - 1) / kPixels;
-  run_tasks(batch * strips, [&](int64_t task) {
-    const int64_t image = task / strips, begin = task % strips * kPixels,
-                  end = std::min(begin + kPixels, pixels);
-    int32_t last = -1;
-    for (int64_t at = image * pixels + begin; at < image * pixels + end; ++at) {
-      const int32_t face = ids[at];
-      if (face == last) continue;
-      last = face;
-      // Strips share faces: a relaxed store of the same value from each.
-      if (face >= 0 && face < num_faces) {
-        std::atomic_ref<unsigned char>(out[image * num_faces + face]).store(1, std::memory_order_relaxed);
-      }
-    }
-  });
+  const auto mark = [&](auto step) {
+    walk_pixels(batch, face_index.size(1), face_index.size(2),
+                [&](int64_t image, int64_t row, int64_t begin, int64_t end) {
+                  const int32_t* from = row_of(ids, image, row);
+                  int32_t last = -1;
+                  for (int64_t j = begin; j < end; ++j) {
+                    const int32_t face = from[j * step];
+                    if (face == last) continue;
+                    last = face;
+                    // Rows share faces: a relaxed store of the same value from each.
+                    if (face >= 0 && face < num_faces) {
+                      std::atomic_ref<unsigned char>(out[image * num_faces + face])
+                          .store(1, std::memory_order_relaxed);
+                    }
+                  }
+                });
+  };
+  ids.column == 1 ? mark(std::integral_constant<int64_t, 1>()) : mark(ids.column);
   return visible;
 }
 

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "common/cuda.h"
+#include "common/pixel_cuda.h"
 #include "rasterize/rasterize_cuda.h"
 #include "rasterize/rasterize_tensors.h"
 
@@ -195,11 +196,11 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, bool kKnown>
 __global__ void __launch_bounds__(kThreads)
     resolve_pixels(Mesh<T> mesh, View view, int64_t images, const unsigned long long* keys,
-                   const int32_t* known, T* barycentric, T* depth, int32_t* face_index) {
+                   MapView<int32_t> known, PixelSplit by, T* barycentric, T* depth, int32_t* face_index) {
   const int64_t pixels = view.height * view.width, total = images * pixels;
   for (int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x; at < total;
        at += int64_t(gridDim.x) * kThreads) {
-    const int32_t face = kKnown ? known[at] : face_of(keys[at]);
+    const int32_t face = kKnown ? *Pixel(by, at).in(known) : face_of(keys[at]);
     T weights[3];
     resolve_pixel(image_of(mesh, at / pixels), view, face, at % pixels, weights, &depth[at]);
     for (int k = 0; k < 3; ++k) barycentric[3 * at + k] = weights[k];
@@ -208,11 +209,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    mark_faces(const int32_t* face_index, int64_t total, int64_t pixels, int64_t num_faces, bool* visible) {
+    mark_faces(MapView<int32_t> face_index, PixelSplit by, int64_t total, int64_t num_faces, bool* visible) {
   for (int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x; at < total;
        at += int64_t(gridDim.x) * kThreads) {
-    const int32_t face = face_index[at];
-    if (face >= 0 && face < num_faces) visible[at / pixels * num_faces + face] = true;  // all write the same
+    const Pixel pixel(by, at);
+    const int32_t face = *pixel.in(face_index);
+    if (face >= 0 && face < num_faces) visible[pixel.image * num_faces + face] = true;  // all write the same
   }
 }
 
@@ -272,8 +274,9 @@ void rasterize_into(const Mesh<T>& mesh, const View& view, const Destination<T>&
     Mesh<T> part = mesh;
     part.vertices += first * mesh.num_vertices * mesh.components;
     resolve_pixels<T, false><<<blocks_for(images * pixels, kThreads), kThreads, 0, stream>>>(
-        part, view, images, reinterpret_cast<const unsigned long long*>(key), nullptr,
-        out.barycentric + 3 * first * pixels, out.depth + first * pixels, out.face_index + first * pixels);
+        part, view, images, reinterpret_cast<const unsigned long long*>(key), {},
+        PixelSplit(view.height, view.width), out.barycentric + 3 * first * pixels, out.depth + first * pixels,
+        out.face_index + first * pixels);
     check_launch();
   }
 }
@@ -305,29 +308,29 @@ std::tuple<Tensor, Tensor, Tensor> rasterize(const Tensor& vertices_in, const Te
 }
 
 template <typename T>
-void resolve_into(const Mesh<T>& mesh, const View& view, const int32_t* known, void* barycentric, void* depth,
-                  cudaStream_t stream) {
+void resolve_into(const Mesh<T>& mesh, const View& view, const MapView<int32_t>& known, void* barycentric,
+                  void* depth, cudaStream_t stream) {
   const int64_t total = mesh.batch * view.height * view.width;
   if (total == 0) return;
   resolve_pixels<T, true><<<blocks_for(total, kThreads), kThreads, 0, stream>>>(
-      mesh, view, mesh.batch, nullptr, known, static_cast<T*>(barycentric), static_cast<T*>(depth), nullptr);
+      mesh, view, mesh.batch, nullptr, known, PixelSplit(view.height, view.width),
+      static_cast<T*>(barycentric), static_cast<T*>(depth), nullptr);
   check_launch();
 }
 
 std::tuple<Tensor, Tensor> barycentrics(const Tensor& vertices_in, const Tensor& faces_in,
-                                        const Tensor& face_index_in, double near) {
+                                        const Tensor& face_index, double near) {
   check_mesh(vertices_in, faces_in);
-  check_face_index(face_index_in, vertices_in);
-  STD_TORCH_CHECK(face_index_in.size(0) == vertices_in.size(0),
+  check_face_index(face_index, vertices_in);
+  STD_TORCH_CHECK(face_index.size(0) == vertices_in.size(0),
                   "face_index: expected the batch size of vertices");
-  check_size(face_index_in.size(1), face_index_in.size(2));
+  check_size(face_index.size(1), face_index.size(2));
   const torch::stable::accelerator::DeviceGuard guard(vertices_in.get_device_index());
   const Tensor vertices = as_contiguous(vertices_in), faces = as_contiguous(faces_in);
-  const Tensor face_index = as_contiguous(face_index_in);
   const int64_t batch = vertices.size(0), height = face_index.size(1), width = face_index.size(2);
   Tensor barycentric = make_tensor(vertices, {batch, height, width, 3});
   Tensor depth = make_tensor(vertices, {batch, height, width});
-  const auto* known = static_cast<const int32_t*>(face_index.const_data_ptr());
+  const MapView<int32_t> known = view_map<int32_t>(face_index);
   const View view = {height, width, 0, near};
   const cudaStream_t stream = current_stream(vertices);
   if (vertices.scalar_type() == ScalarType::Double) {
@@ -340,18 +343,18 @@ std::tuple<Tensor, Tensor> barycentrics(const Tensor& vertices_in, const Tensor&
   return {barycentric, depth};
 }
 
-Tensor visible_faces(const Tensor& face_index_in, int64_t num_faces) {
-  check_face_index(face_index_in, face_index_in);
+Tensor visible_faces(const Tensor& face_index, int64_t num_faces) {
+  check_face_index(face_index, face_index);
   STD_TORCH_CHECK(num_faces >= 0, "num_faces: expected at least 0, got ", num_faces);
-  const torch::stable::accelerator::DeviceGuard guard(face_index_in.get_device_index());
-  const Tensor face_index = as_contiguous(face_index_in);
-  const int64_t pixels = face_index.size(1) * face_index.size(2), total = face_index.size(0) * pixels;
+  const torch::stable::accelerator::DeviceGuard guard(face_index.get_device_index());
+  const int64_t height = face_index.size(1), width = face_index.size(2),
+                total = face_index.size(0) * height * width;
   Tensor visible = with_reason([&] {
     return torch::stable::new_zeros(face_index, {face_index.size(0), num_faces}, ScalarType::Bool);
   });
   if (total > 0 && num_faces > 0) {
     mark_faces<<<blocks_for(total, kThreads), kThreads, 0, current_stream(face_index)>>>(
-        static_cast<const int32_t*>(face_index.const_data_ptr()), total, pixels, num_faces,
+        view_map<int32_t>(face_index), PixelSplit(height, width), total, num_faces,
         static_cast<bool*>(visible.mutable_data_ptr()));
     check_launch();
   }
