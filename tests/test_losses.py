@@ -77,6 +77,19 @@ def test_perceptual_loss_is_the_weighted_mean_difference_of_features():
     assert made.grad.abs().sum() > 0
 
 
+def test_perceptual_loss_in_bfloat16_has_nearly_the_same_value_and_gradient():
+    made, truth = torch.rand(2, 2, 3, 32, 48) * 2 - 1
+    slopes = []
+    for bf16 in (False, True):
+        start = made.clone().requires_grad_()
+        value = PerceptualLoss(small_vgg(), bf16=bf16)(start, truth)
+        value.backward()
+        slopes.append(start.grad.flatten())
+        assert value.dtype == torch.float32
+    assert torch.cosine_similarity(*slopes, dim=0) > 0.97
+    assert not torch.equal(*slopes)
+
+
 def test_perceptual_loss_at_224_is_that_of_the_resized_pictures():
     vgg = small_vgg()
     made, truth = torch.rand(2, 1, 3, 64, 64) * 2 - 1

@@ -120,15 +120,17 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def find_critics(preset: Preset, device: torch.device, tell: Callable[[str], None]) -> tuple[Critics, dict[str, str]]:
+def find_critics(
+    preset: Preset, device: torch.device, tell: Callable[[str], None], *, bf16: bool = False
+) -> tuple[Critics, dict[str, str]]:
     """The networks from outside that a preset asks for and that are here; and their names, for checkpoints.
 
-    Which one judges, and which is missing, is told.
+    Which one judges, and which is missing, is told. `bf16`: of the perceptual loss.
     """
     perceptual = face = None
     names: dict[str, str] = {}
     if preset.weights.perceptual and (found := find("vgg")):
-        perceptual = PerceptualLoss(features("vgg", device=device), size=preset.vgg_size)
+        perceptual = PerceptualLoss(features("vgg", device=device), size=preset.vgg_size, bf16=bf16)
         names["perceptual"] = found.network
         tell(f"perceptual loss by {found.about}")
     if preset.weights.face and (found := find("face")):
@@ -224,7 +226,7 @@ def train(
     held_out = open_samples({**plan.data, **checked, **check}, model, where, split, 1, progress)
     torch.manual_seed(config.seed)
     system: LiquidWarping = build(plan.preset)
-    critics, names = find_critics(plan.preset, where, tell)
+    critics, names = find_critics(plan.preset, where, tell, bf16=config.perceptual_precision == "bf16")
     return Trainer(
         system,
         samples,

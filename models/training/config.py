@@ -44,6 +44,9 @@ class TrainConfig:
     """Decay of the averaged weights."""
     precision: Precision = "32"
     """bf16: networks under autocast; geometry, weights and optimizer stay in float32."""
+    perceptual_precision: Precision = "32"
+    """bf16: the perceptual loss's network alone under autocast; on a CPU that has instructions for it a training whose
+    network gains nothing by bf16 still gains there."""
     channels_last: bool = False
     """Pictures lie in memory pixel by pixel: faster convolutions on a CPU. The same bit for bit on one thread only."""
     checkpointing: bool = False
@@ -78,7 +81,8 @@ class TrainConfig:
             check(name, 0 < getattr(self, name) < 1, "more than 0, less than 1")
         for name in ("sheet_every", "warmup"):
             check(name, getattr(self, name) >= 0, "0 or more")
-        check("precision", self.precision in get_args(Precision), " or ".join(get_args(Precision)))
+        for name in ("precision", "perceptual_precision"):
+            check(name, getattr(self, name) in get_args(Precision), " or ".join(get_args(Precision)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
