@@ -12,6 +12,7 @@ from warpkit.models.app.personalize import personalize
 from warpkit.models.app.prepare import prepare
 from warpkit.models.app.study import study
 from warpkit.models.app.train import train
+from warpkit.models.app.view import view
 
 app = typer.Typer(
     add_completion=False,
@@ -169,6 +170,7 @@ def doctor(debug: Debug = False) -> None:
         print(*report(), sep="\n")
 
 
+app.command()(view)
 app.command()(prepare)
 app.command()(train)
 app.command()(personalize)

@@ -98,3 +98,18 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], height: int 
             left += image.shape[1] + gap
         top += height + label + gap
     return np.asarray(sheet)
+
+
+def labelled_grid(pictures: Sequence[np.ndarray], labels: Sequence[str], columns: int, gap: int = 6) -> np.ndarray:
+    """Pictures of one size in rows of `columns`, each under its own label; uint8 `[H, W, 3]`."""
+    ink, label = (235, 235, 240), 26
+    height, width = pictures[0].shape[:2]
+    rows = math.ceil(len(pictures) / columns)
+    size = (columns * (width + gap) + gap, rows * (height + label + gap) + gap)
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, (picture, text) in enumerate(zip(pictures, labels, strict=True)):
+        left, top = gap + number % columns * (width + gap), gap + number // columns * (height + label + gap)
+        draw.text((left, top + 2), text, fill=ink, font=ImageFont.load_default(16))
+        sheet.paste(Image.fromarray(picture), (left, top + label))
+    return np.asarray(sheet)

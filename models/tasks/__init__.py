@@ -1,5 +1,6 @@
 """What a person asks for: photo(s) in, frames out."""
 
 from warpkit.models.tasks.imitate import Imitation, imitate
+from warpkit.models.tasks.view import view
 
-__all__ = ["Imitation", "imitate"]
+__all__ = ["Imitation", "imitate", "view"]

@@ -1,0 +1,250 @@
+"""Novel views: the person of a photo seen from elsewhere, M_t = M_s R + t (Liquid Warping GAN with Attention, 3.6)."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from warpkit.models.errors import InputError
+from warpkit.models.geometric.framing import frame_motion
+from warpkit.models.media.images import parse_color
+from warpkit.models.progress import SILENT, Progress
+from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.tasks.imitate import (
+    SIZES,
+    Imitation,
+    _extent,
+    check_background,
+    choose_device,
+    make_plate,
+)
+from warpkit.models.tasks.sources import gather, notes, read_sources, standing_body
+
+MOST_VIEWS = 20_000
+"""Views in one run: more is a slip of the pen."""
+MOST_LEAN = 15.0
+"""Degrees that a standing person may lean towards or away from the camera for that to be the camera's own pitch."""
+LEVEL = 20.0
+"""Degrees of elevation and roll within which feet still stand on what the picture shows as the ground."""
+
+
+def parse_angles(text: str, name: str = "azimuth") -> list[float]:
+    """Degrees from what people write: `30`, `0,90,180`, `start:stop:step`, or these with commas between.
+
+    A range holds its stop where a whole number of steps leads there, except where that is the start again
+    (`0:360:5` ends with 355). The step's sign does not matter; 1 if there is none.
+
+    Raises InputError, calling it `name`, where it is none of these, holds no view, or more than `MOST_VIEWS`.
+    """
+    angles: list[float] = []
+    for piece in text.split(","):
+        try:
+            numbers = [float(number) for number in piece.split(":")]
+        except ValueError:
+            numbers = []
+        if not 1 <= len(numbers) <= 3 or not all(map(math.isfinite, numbers)):
+            raise InputError(f"{name} must be degrees, as 30, 0,90,180 or start:stop:step; {text!r} came")
+        if len(numbers) == 1:
+            angles += numbers
+            continue
+        start, stop, step = (*numbers, 1.0)[:3]
+        if step == 0 or start == stop:
+            raise InputError(f"{name} {piece!r} holds no view: start and stop must differ, and the step must not be 0")
+        count = math.floor(abs((stop - start) / step) + 1e-6) + 1
+        if count > MOST_VIEWS:
+            raise InputError(f"{name} {piece!r} holds {count} views, at most {MOST_VIEWS} are made: take a longer step")
+        step = math.copysign(step, stop - start)
+        steps = [start + step * number for number in range(count)]
+        again = (steps[-1] - start) / 360
+        if count > 1 and abs(again - round(again)) < 1e-6:
+            steps.pop()
+        angles += steps
+    if len(angles) > MOST_VIEWS:
+        raise InputError(f"{name} {text!r} holds {len(angles)} views, at most {MOST_VIEWS} are made")
+    return angles
+
+
+def parse_shift(text: str) -> tuple[float, float]:
+    """Metres right and up from `RIGHT,UP`. Raises InputError where it is not that."""
+    try:
+        right, up = (float(number) for number in text.split(","))
+    except ValueError:
+        right = up = math.nan
+    if not math.isfinite(right) or not math.isfinite(up):
+        raise InputError(f"shift must be RIGHT,UP in metres, as 0.5,0; {text!r} came")
+    return right, up
+
+
+def _rotation(axis: Tensor, degrees: Tensor) -> Tensor:
+    """[T, 3, 3] about a unit `axis` `[3]` by each of `degrees` `[T]`."""
+    return axis_angle_to_matrix(degrees[:, None] * (math.pi / 180) * axis)
+
+
+def own_axis(body: Body, model: BodyModel) -> Tensor:
+    """[3] the unit axis that `body` (B = 1) stands along, in the plane of height and depth.
+
+    A person stands upright; so what leans towards the camera in the fit, up to `MOST_LEAN`, is the camera's pitch, and
+    turning about the picture's vertical would make them lean away from it in the next view. Leaning further is a pose.
+    """
+    joints = model.joints(body.pose, body.shape)[0]
+    ankles = (joints[JOINTS.index("left_ankle")] + joints[JOINTS.index("right_ankle")]) / 2
+    _, height, depth = (joints[JOINTS.index("neck")] - ankles).tolist()
+    lean = math.degrees(math.atan2(depth, height))
+    pitch = math.radians(lean) if abs(lean) <= MOST_LEAN else 0.0
+    return joints.new_tensor([0.0, math.cos(pitch), math.sin(pitch)])
+
+
+def view_rotations(azimuth: Sequence[float], elevation: Sequence[float], roll: Sequence[float], axis: Tensor) -> Tensor:
+    """Rotations of the body as seen by the camera, `[T, 3, 3]`, from degrees; T of each.
+
+    Azimuth turns the body about `axis` `[3]` to its own left (90: it faces the picture's right edge); then elevation
+    lifts the camera so far above the horizon; then roll turns the picture clockwise.
+    """
+    turn, lift, tilt = (torch.tensor(list(angles), dtype=axis.dtype) for angles in (azimuth, elevation, roll))
+    x, z = axis.new_tensor([1.0, 0.0, 0.0]), axis.new_tensor([0.0, 0.0, 1.0])
+    return _rotation(z, -tilt) @ _rotation(x, lift) @ _rotation(axis, turn)
+
+
+def turned(body: Body, model: BodyModel, rotations: Tensor, shift: tuple[float, float] = (0.0, 0.0)) -> Body:
+    """T bodies, each turned by its own of `rotations` `[T, 3, 3]` about where it stands, and moved in the picture.
+
+    They turn about the point of their own axis (see `own_axis`, of the first body) on the ground, so that feet stay
+    where they stood, whatever the elevation.
+
+    Args:
+        body: B = 1 or T.
+        model: of the body.
+        rotations: in the camera's frame (x right, y up, z towards the camera).
+        shift: metres right and up. Towards the camera nothing changes in a weak-perspective picture.
+    """
+    frames = len(rotations)
+    axis = own_axis(body[0], model)
+    below = (model(body.pose[:1], body.shape[:1])[0] @ axis).amin()
+    pose = body.pose.expand(frames, -1, -1).clone()
+    pose[:, 0] = matrix_to_axis_angle(rotations @ axis_angle_to_matrix(pose[:, 0]))
+    moved = below * (axis - rotations @ axis)[:, :2] + axis.new_tensor(shift)
+    scale = body.camera.scale.expand(frames)
+    offset = body.camera.offset + scale[:, None] * moved * axis.new_tensor([1.0, -1.0])
+    return Body(pose, body.shape.expand(frames, -1), Camera(scale, offset))
+
+
+def same_length(**angles: Sequence[float]) -> list[list[float]]:
+    """Lists of angles, single ones repeated as often as the longest is long.
+
+    Raises InputError, with the names, where two have several angles but not equally many, or one has none.
+    """
+    for name, values in angles.items():
+        if not len(values):
+            raise InputError(f"{name} holds no view: at least one angle is needed")
+    several = {name: len(values) for name, values in angles.items() if len(values) > 1}
+    if len(set(several.values())) > 1:
+        counts = ", ".join(f"{name} {count}" for name, count in several.items())
+        raise InputError(f"angles must be one, or equally many of each; {counts} came")
+    count = max(several.values(), default=1)
+    return [list(values) * count if len(values) == 1 else list(values) for values in angles.values()]
+
+
+def is_level(elevation: Sequence[float], roll: Sequence[float]) -> bool:
+    """Whether the ground that the picture shows can be what the person stands on in each of the views."""
+    return all(abs(angle) <= LEVEL for angle in (*elevation, *roll))
+
+
+def view(
+    photos: Sequence[str | Path | np.ndarray],
+    azimuth: float | Sequence[float],
+    elevation: float | Sequence[float] = 0.0,
+    roll: float | Sequence[float] = 0.0,
+    *,
+    shift: tuple[float, float] = (0.0, 0.0),
+    size: int = 512,
+    background: str | Path = "keep",
+    body: str = "anny",
+    body_folder: Path | None = None,
+    device: str = "auto",
+    person: int | None = None,
+    fps: float = 25.0,
+    weights: str | Path | None = None,
+    progress: Progress = SILENT,
+) -> Imitation:
+    """The person in `photos`, in the pose of the first one, from other sides; a frame for each view.
+
+    Args:
+        photos: 1 to 8 pictures of one person, any views; files or uint8 RGB arrays `[H, W, 3]`. The first gives the
+            pose, the background, the place and the size in the picture; at 0, 0, 0 its own view comes back.
+        azimuth: degrees that the person turns to their own left about their own axis (90: facing the picture's right
+            edge); one, or one for each view. See `parse_angles` for ranges.
+        elevation: degrees of the camera above the horizon, likewise.
+        roll: degrees that the picture turns clockwise, likewise.
+        shift: metres that the person moves right and up in the picture.
+        size: height and width of the frames, pixels.
+        background: "keep" (the first photo's, with the person removed), a colour (`#rrggbb` or a name) or a picture.
+            It stays where it is: the person turns.
+        body: the body model, "anny", or "smpl", "smplh", "smplx" from `body_folder`.
+        device: "cpu", "cuda" or "auto".
+        person: which person of a photo with several, counted from 1 in order of size; the largest by default.
+        fps: frames a second, of the views as a clip.
+        weights: the checkpoint of a trained or personalized system that draws the person, at a size that is a multiple
+            of 8; the geometric picture if None.
+        progress: told of each stage.
+
+    Returns:
+        An iterable of frames that also knows their number, rate, and what the user should be told.
+
+    Raises:
+        InputError: something given cannot be used; the message says what and why.
+    """
+    azimuths, elevations, rolls = same_length(
+        **{
+            name: [float(value)] if isinstance(value, int | float) else list(value)
+            for name, value in (("azimuth", azimuth), ("elevation", elevation), ("roll", roll))
+        }
+    )
+    check_size(size, weights)
+    check_background(background)
+    system = None if weights is None else load(Path(weights))
+    where = choose_device(device)
+    model = load_body(body, body_folder)
+    with torch.no_grad():
+        sources = read_sources(photos, model, person=person, progress=progress)
+        first = sources[0]
+        appearance = gather(sources, model, resolution=round(1.5 * size), progress=progress)
+        standing = standing_body(first, appearance)
+        bodies = turned(standing, model, view_rotations(azimuths, elevations, rolls, own_axis(standing, model)), shift)
+        framing = frame_motion(*_extent(bodies, model), first.person.size, size)
+        progress.stage("Making the background", None)
+        plate = make_plate(background, first, framing)
+    return Imitation(
+        model,
+        sources,
+        appearance,
+        bodies,
+        framing,
+        plate,
+        fps=fps,
+        device=where,
+        system=system,
+        shadow=parse_color(str(background)) is None and is_level(elevations, rolls),
+        notes=notes(sources, person),
+    )
+
+
+def check_size(size: int, weights: str | Path | None = None) -> None:
+    """Raises InputError for a size of frames that cannot be made."""
+    if size not in SIZES or size % 2:
+        raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
+    if weights is not None and size % 8:
+        raise InputError(f"a trained system draws sizes that are multiples of 8, {size} came")
+
+
+def columns_of_person(clip: Imitation) -> slice:
+    """The columns of the frames in which the person ever is, with some air: what a sheet of views shows."""
+    vertices, camera = _extent(clip.framing.body(clip.bodies), clip.model)
+    across = camera.pixels(vertices)[..., 0]
+    air = 0.06 * clip.framing.size
+    left, right = int(across.amin() - air), int(across.amax() + air) + 1
+    return slice(max(0, left), min(clip.framing.size, right))

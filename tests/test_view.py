@@ -1,0 +1,237 @@
+"""Novel views: angles as people write them, bodies turned about their own axis, and the pictures that come out."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("typer", reason="needs the extra [person]")
+from typer.testing import CliRunner, Result
+
+from warpkit.models.app import REFUSED
+from warpkit.models.app.commands import app
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies.rotations import axis_angle_to_matrix
+from warpkit.models.errors import InputError
+from warpkit.models.media.images import read_image
+from warpkit.models.tasks import Imitation, view
+from warpkit.models.tasks.sources import to_image, to_tensor
+from warpkit.models.tasks.view import (
+    columns_of_person,
+    own_axis,
+    parse_angles,
+    parse_shift,
+    same_length,
+    turned,
+    view_rotations,
+)
+
+SIZE = 128
+
+
+def warpkit_view(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["view", *map(str, arguments)])
+
+
+# --- angles
+
+
+@pytest.mark.parametrize(
+    ("text", "angles"),
+    [
+        ("30", [30]),
+        ("0,90,-45.5", [0, 90, -45.5]),
+        ("0:90:30", [0, 30, 60, 90]),
+        ("0:80:30", [0, 30, 60]),
+        ("90:0:45", [90, 45, 0]),
+        ("90:0:-45", [90, 45, 0]),
+        ("0:360:90", [0, 90, 180, 270]),
+        ("-180:180:120", [-180, -60, 60]),
+        ("0:360:7", [7 * step for step in range(52)]),
+        ("1:3", [1, 2, 3]),
+        ("5,0:360:180", [5, 0, 180]),
+    ],
+)
+def test_angles_are_what_people_write(text: str, angles: list[float]) -> None:
+    assert parse_angles(text) == pytest.approx(angles)
+
+
+def test_a_full_turn_of_small_steps_leaves_the_start_out() -> None:
+    assert len(parse_angles("0:360:0.1")) == 3600
+
+
+@pytest.mark.parametrize("text", ["10:10:5", "0:90:0", "0:0"])
+def test_a_range_without_views_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="holds no view"):
+        parse_angles(text)
+
+
+@pytest.mark.parametrize("text", ["", "left", "0:1:2:3", "nan", "0:inf:1", "1,,2"])
+def test_what_is_no_angle_is_refused_by_name(text: str) -> None:
+    with pytest.raises(InputError, match="elevation must be degrees"):
+        parse_angles(text, "elevation")
+
+
+def test_more_views_than_anybody_wants_are_refused() -> None:
+    with pytest.raises(InputError, match="3600001 views"):
+        parse_angles("0:360:0.0001")
+
+
+def test_lists_of_angles_go_together_or_are_refused() -> None:
+    assert same_length(azimuth=[0, 90], elevation=[10]) == [[0, 90], [10, 10]]
+    with pytest.raises(InputError, match="azimuth 2, elevation 3"):
+        same_length(azimuth=[0, 90], elevation=[1, 2, 3])
+    with pytest.raises(InputError, match="roll holds no view"):
+        same_length(azimuth=[0], roll=[])
+
+
+def test_shift_is_two_numbers() -> None:
+    assert parse_shift("0.5,-1") == (0.5, -1.0)
+    for text in ("1", "a,b", "1,2,3", "nan,0"):
+        with pytest.raises(InputError, match="RIGHT,UP"):
+            parse_shift(text)
+
+
+# --- bodies
+
+
+@pytest.fixture(scope="module")
+def model() -> BodyModel:
+    return load_body("anny")
+
+
+@pytest.fixture(scope="module")
+def standing(model: BodyModel) -> Body:
+    """Seen by a camera that looks down by 6 degrees, so leaning towards it."""
+    pose = torch.zeros(1, len(JOINTS), 3)
+    pose[0, 0, 0] = math.radians(6)
+    return Body(pose, model.mean_shape[None], Camera(torch.tensor([100.0]), torch.tensor([[150.0, 120.0]])))
+
+
+def turn(body: Body, model: BodyModel, azimuth: float, elevation: float = 0.0, roll: float = 0.0) -> Body:
+    return turned(body, model, view_rotations([azimuth], [elevation], [roll], own_axis(body, model)))
+
+
+def facing(body: Body) -> torch.Tensor:
+    """Where the front of the body looks: right, up, towards the camera."""
+    return axis_angle_to_matrix(body.pose[0, 0])[:, 2]
+
+
+def test_no_turn_is_the_photo_s_own_view(model: BodyModel, standing: Body) -> None:
+    same = turn(standing, model, 0)
+    torch.testing.assert_close(same.pose, standing.pose, atol=1e-6, rtol=0)
+    torch.testing.assert_close(same.camera.offset, standing.camera.offset)
+
+
+def test_azimuth_90_faces_the_right_edge_and_elevation_looks_down(model: BodyModel, standing: Body) -> None:
+    assert facing(turn(standing, model, 90))[0] > 0.99
+    top_down = facing(turn(standing, model, 0, elevation=90))
+    assert top_down[1] < -0.99
+    head = axis_angle_to_matrix(turn(standing, model, 0, roll=90).pose[0, 0])[:, 1]
+    assert head[0] > 0.98
+
+
+def test_a_person_seen_from_above_is_seen_from_above_from_every_side(model: BodyModel, standing: Body) -> None:
+    for azimuth in (90, 180, 270):
+        up = axis_angle_to_matrix(turn(standing, model, azimuth).pose[0, 0])[:, 1]
+        assert math.degrees(math.atan2(up[2], up[1])) == pytest.approx(6, abs=1)
+
+
+def test_feet_stay_where_they_stand(model: BodyModel, standing: Body) -> None:
+    def between_the_feet(body: Body) -> torch.Tensor:
+        joints = model.joints(body.pose, body.shape)
+        pixels = body.camera.pixels(joints)[0]
+        return (pixels[JOINTS.index("left_ankle")] + pixels[JOINTS.index("right_ankle")]) / 2
+
+    before = between_the_feet(standing)
+    for azimuth, elevation in ((180, 0), (0, 30), (120, 45)):
+        assert (between_the_feet(turn(standing, model, azimuth, elevation)) - before).norm() < 10  # of 10 cm a pixel
+
+
+def test_shift_moves_by_metres(model: BodyModel, standing: Body) -> None:
+    moved = turned(standing, model, torch.eye(3)[None], (0.5, 0.2))
+    torch.testing.assert_close(moved.camera.offset - standing.camera.offset, torch.tensor([[50.0, -20.0]]))
+
+
+# --- pictures
+
+
+@pytest.fixture(scope="module")
+def round_about() -> Imitation:
+    openpeople = pytest.importorskip("openpeople", reason="needs the extra [demo]")
+    folder = Path(openpeople.__file__).parent / "data" / "curated" / "P006" / "assets"
+    photo = np.ascontiguousarray(read_image(folder / "studio_posture.jpg")[::4, ::4])
+    return view([photo], [0.0, 180.0], size=SIZE)
+
+
+def test_every_view_is_a_frame(round_about: Imitation) -> None:
+    frames = list(round_about)
+    assert len(frames) == 2
+    assert all(frame.shape == (SIZE, SIZE, 3) for frame in frames)
+    assert np.abs(frames[0].astype(int) - frames[1]).max() > 50
+
+
+def test_background_is_the_photo_s_bit_for_bit_where_nobody_is_or_was(round_about: Imitation) -> None:
+    source, framing = round_about.sources[0], round_about.framing
+    photo = to_image(framing.cut(to_tensor(source.image)))
+    soft = framing.cut(source.person.mask[None], "border")[0]
+    hole = torch.nn.functional.max_pool2d(soft[None], 25, stride=1, padding=12)[0] >= 0.01
+    free = (framing.inside(source.person.size) & ~hole).numpy()
+    for index in range(2):
+        drawn = round_about.render(index)
+        top, left = drawn.corner
+        height, width = drawn.alpha.shape[-2:]
+        free[max(0, top - 4) : top + height + 4, max(0, left - 8) : left + width + 8] = False
+    assert free.mean() > 0.1
+    for frame in round_about:
+        np.testing.assert_array_equal(frame[free], photo[free])
+
+
+def test_a_sheet_shows_the_columns_of_the_person(round_about: Imitation) -> None:
+    shown = columns_of_person(round_about)
+    drawn = round_about.render(0)
+    assert shown.start < drawn.corner[1]
+    assert shown.stop > drawn.corner[1] + drawn.alpha.shape[-1]
+    assert shown.stop - shown.start < SIZE
+
+
+# --- the command
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--azimuth", "0:0:5", "--out", "a.mp4"], "holds no view"),
+        (["--azimuth", "0:90:45", "--out", "a.png"], "give --sheet"),
+        (["--azimuth", "0:90:45", "--sheet", "--out", "a.mp4"], "a sheet is a picture"),
+        (["--azimuth", "0:360:1", "--sheet", "--out", "a.png"], "at most 100 views"),
+        (["--azimuth", "0,1", "--elevation", "0,1,2", "--out", "a.mp4"], "equally many"),
+        (["--out", "a.gifv"], "must end in"),
+        (["--shift", "far", "--out", "a.mp4"], "RIGHT,UP"),
+        (["--background", "beach.jpg", "--out", "a.mp4"], "background 'beach.jpg'"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(options: list[str], sentence: str, tmp_path: Path) -> None:
+    *options, out = options
+    result = warpkit_view("nobody.jpg", *options, tmp_path / out)
+    assert result.exit_code == REFUSED
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_view_is_a_picture_and_several_are_a_sheet_or_a_video(
+    tmp_path: Path, round_about: Imitation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warpkit.models import tasks
+    from warpkit.models.media.video import VideoReader
+
+    monkeypatch.setattr(tasks, "view", lambda *_, **__: round_about)
+    assert warpkit_view("a.jpg", "--azimuth", "0,180", "--sheet", "--out", tmp_path / "a.png").exit_code == 0
+    sheet = read_image(tmp_path / "a.png")
+    shown = columns_of_person(round_about)
+    assert sheet.shape[1] == 6 + 2 * (shown.stop - shown.start + 6)
+    assert warpkit_view("a.jpg", "--azimuth", "0,180", "--out", tmp_path / "a.mp4").exit_code == 0
+    assert VideoReader(tmp_path / "a.mp4").num_frames == 2
