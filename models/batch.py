@@ -274,21 +274,23 @@ def retarget(
     model: BodyModel,
     condition: Condition,
     *,
+    size: tuple[int, int] | None = None,
     visibility: Visibility = None,
     geometric: Geometric | None = None,
 ) -> Batch:
     """The same sources with another target: what `make_batch` gives, without drawing the sources again.
 
     For the frames of a video, whose sources a system encodes once. Arguments are those of `make_batch`; there is no
-    truth.
+    truth. `size`: (height, width) of the target's picture, which need not be that of the sources; None: theirs.
     """
-    shown, silhouette = _drawn(target_vertices, model, condition, batch.size)
+    size = size or (batch.sources.image.shape[-2], batch.sources.image.shape[-1])
+    shown, silhouette = _drawn(target_vertices, model, condition, size)
     return replace(
         batch,
         target_vertices=target_vertices,
         target_condition=shown,
         target_silhouette=silhouette,
-        flow=_flow(batch.sources, target_vertices, model, batch.size, visibility),
+        flow=_flow(batch.sources, target_vertices, model, size, visibility),
         head_box=part_box(target_vertices, model, ("head",)),
         body_box=part_box(target_vertices, model, PARTS),
         target_image=None,
@@ -308,7 +310,10 @@ def _flow(
     sources: Pictures, target_vertices: Tensor, model: BodyModel, size: tuple[int, int], visibility: Visibility
 ) -> Flow:
     """From the target to each source; its visible is None where everything of every source counts."""
-    flow = mesh_flow(sources.vertices, target_vertices, model.faces, size, visibility=visibility)
+    of_sources = (sources.image.shape[-2], sources.image.shape[-1])
+    flow = mesh_flow(
+        sources.vertices, target_vertices, model.faces, size, source_size=of_sources, visibility=visibility
+    )
     visible = None if visibility is None else flow.visible
     if visible is None and sources.valid.all():
         return Flow(flow.grid)

@@ -144,7 +144,7 @@ def test_imitate_writes_the_video_the_frames_and_the_notes(
     assert call == {
         "photos": [photo, photo], "motion": "walk", "size": 64, "background": "white", "person": 2, "fps": 12.0,
         "device": "cpu", "side_by_side": True, "body": "anny", "body_folder": None,
-        "weights": None,
+        "renderer": None, "weights": None,
     }  # fmt: skip
 
 

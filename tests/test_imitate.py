@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from warpkit.models.bodies import load_body
+from warpkit.models.bodies import Body, Camera, load_body
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
-from warpkit.models.systems.liquid_warping import build
+from warpkit.models.systems.liquid_warping import build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import save
 from warpkit.models.tasks import Imitation, imitate
-from warpkit.models.tasks.imitate import choose_device
+from warpkit.models.tasks.imitate import choose_device, choose_system
+from warpkit.models.tasks.learned import STRIDE, LearnedRenderer, Window
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources
 
 openpeople = pytest.importorskip("openpeople", reason="needs the extra [demo]")
@@ -29,7 +31,7 @@ def photo(person: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def walking() -> Imitation:
-    return imitate([photo("P006")], make_motion("walk", fps=5.0), size=SIZE, background="#20a040")
+    return imitate([photo("P006")], make_motion("walk", fps=5.0), size=SIZE, background="#20a040", renderer="geometric")
 
 
 def test_frames_have_the_size_and_number_that_were_promised(walking: Imitation) -> None:
@@ -64,7 +66,14 @@ def test_frames_come_out_the_same_again_and_in_any_order(walking: Imitation) -> 
 
 
 def test_side_by_side_is_three_squares_wide() -> None:
-    result = imitate([photo("P006")], make_motion("wave", fps=2.0), size=64, background="white", side_by_side=True)
+    result = imitate(
+        [photo("P006")],
+        make_motion("wave", fps=2.0),
+        size=64,
+        background="white",
+        side_by_side=True,
+        renderer="geometric",
+    )
     assert result.size == (64, 192)
     assert result.frame(1).shape == (64, 192, 3)
 
@@ -118,26 +127,91 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_trained_system_draws_the_person_where_geometry_does(untrained: Path, walking: Imitation) -> None:
+@pytest.fixture(scope="module")
+def learned(untrained: Path) -> Imitation:
     motion = make_motion("walk", fps=5.0)
-    learned = imitate([photo("P006")], motion, size=SIZE, background="#20a040", weights=untrained)
+    return imitate([photo("P006")], motion, size=SIZE, background="#20a040", weights=untrained)
+
+
+def on_frame(layer: Layer, values: torch.Tensor) -> torch.Tensor:
+    """A layer's map in a whole frame, nought beside its window."""
+    frame = torch.zeros(*values.shape[1:-2], SIZE, SIZE)
+    top, left = layer.corner
+    frame[..., top : top + values.shape[-2], left : left + values.shape[-1]] = values[0]
+    return frame
+
+
+def test_a_trained_system_draws_the_person_where_geometry_does(learned: Imitation, walking: Imitation) -> None:
     for index in (0, 5):
         drawn, geometric = learned.render(index), walking.render(index)
-        assert drawn.alpha.shape == (1, 1, SIZE, SIZE)
-        top, left = geometric.corner
-        alpha = torch.zeros(SIZE, SIZE)
-        alpha[top : top + geometric.alpha.shape[2], left : left + geometric.alpha.shape[3]] = geometric.alpha[0, 0]
-        mine, theirs = drawn.alpha[0, 0] > 0.5, alpha > 0.5
+        mine, theirs = on_frame(drawn, drawn.alpha)[0] > 0.5, on_frame(geometric, geometric.alpha)[0] > 0.5
         assert (mine & theirs).sum() / (mine | theirs).sum() > 0.95
-        inside = geometric.alpha[0, 0] == 1
-        colour = drawn.colour[0, :, top : top + inside.shape[0], left : left + inside.shape[1]]
+        inside = on_frame(geometric, geometric.alpha)[0] == 1
         assert inside.sum() > 500
-        torch.testing.assert_close(colour[:, inside], geometric.colour[0][:, inside], atol=1e-5, rtol=0)
+        ours, others = on_frame(drawn, drawn.colour), on_frame(geometric, geometric.colour)
+        torch.testing.assert_close(ours[:, inside], others[:, inside], atol=1e-4, rtol=0)
     np.testing.assert_array_equal(learned.frame(5), learned.frame(5))
 
 
-def test_a_trained_system_is_refused_sizes_it_cannot_draw(untrained: Path) -> None:
-    with pytest.raises(InputError, match="multiples of 8"):
-        imitate([photo("P006")], "walk", size=100, weights=untrained)
+def test_the_network_draws_a_window_that_fades_out_within_the_frame(learned: Imitation) -> None:
+    drawn = learned.renderer(learned._framed[5], (3 * SIZE, 3 * SIZE))
+    assert drawn.alpha.shape[-1] < drawn.alpha.shape[-2] < 3 * SIZE
+    assert all(number % STRIDE == 0 for number in (*drawn.corner, *drawn.alpha.shape[-2:]))
+    fade = learned.renderer._fade(Window(16, 16, 64, 64), (80, 200), 8.0)  # type: ignore[union-attr]
+    assert fade[0].max() < 0.1  # above, and to the right, the frame goes on
+    assert fade[:, -1].max() < 0.1
+    assert fade[-1, 10:-10].min() == 1
+    assert float(drawn.alpha[0, 0, -1].max()) == 0
+
+
+def test_a_window_shows_what_the_whole_frame_would(learned: Imitation) -> None:
+    torch.manual_seed(1)
+    system = build("small").eval()
+    torch.nn.init.normal_(system.generator.transfer.heads.weight, std=0.1)  # changes the picture everywhere
+    views = [source.view(SIZE) for source in learned.sources]
+    parts = (LearnedRenderer(system, learned.model, views, learned.appearance, whole=whole) for whole in (True, False))
+    body, side = learned._framed[5], 4 * SIZE
+    whole, part = (renderer(body, (side, side)) for renderer in parts)
+    assert part.alpha.numel() < 0.3 * whole.alpha.numel()
+    top, left = part.corner
+    rows, columns = slice(top, top + part.alpha.shape[-2]), slice(left, left + part.alpha.shape[-1])
+    inside = part.alpha[0, 0] > 0.5
+    assert inside.sum() > 500
+    assert (whole.colour[0, :, rows, columns] - part.colour[0])[:, inside].abs().max() < 0.02
+    assert (whole.alpha[0, 0, rows, columns] - part.alpha[0, 0])[inside].abs().max() < 0.02
+
+
+def test_windows_may_reach_beyond_frames_of_any_size(learned: Imitation) -> None:
+    body = learned._framed[5]
+
+    def at(*pixel: float) -> Layer:
+        camera = Camera(body.camera.scale, torch.tensor([pixel]))
+        return learned.renderer(Body(body.pose, body.shape, camera), (100, 90))
+
+    drawn = at(60.0, 50.0)
+    assert [a + b for a, b in zip(drawn.corner, drawn.alpha.shape[-2:], strict=True)] == [100, 90]
+    assert float(drawn.alpha.max()) == 1
+    assert float(at(1e4, -1e4).alpha.max()) == 0
+
+
+def test_a_missing_checkpoint_is_refused_before_any_work(untrained: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         imitate([photo("P006")], "walk", size=SIZE, weights=untrained.with_name("other.safetensors"))
+
+
+def test_which_renderer_draws(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_model, "DATA", tmp_path)
+    assert choose_system(None, None) is None
+    assert choose_system("geometric", None) is None
+    with pytest.raises(InputError, match="holds no trained model"):
+        choose_system("learned", None)
+    with pytest.raises(InputError, match="leave out one of the two"):
+        choose_system("geometric", untrained)
+    with pytest.raises(InputError, match="geometric or learned"):
+        choose_system("neural", None)  # type: ignore[arg-type]
+    (tmp_path / embedded_model.FILE).write_bytes(untrained.read_bytes())
+    for renderer in (None, "learned"):
+        system = choose_system(renderer, None)  # type: ignore[arg-type]
+        assert system is not None
+        assert system.preset.name == "small"
+    assert choose_system("geometric", None) is None

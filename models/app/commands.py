@@ -59,9 +59,13 @@ def imitate(
     fps: Annotated[
         float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own if not given.")
     ] = None,
+    renderer: Annotated[
+        str | None,
+        typer.Option(help="geometric or learned; learned where this installation has a trained model."),
+    ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint of `warpkit train` or `personalize` that draws; geometry alone if none."),
+        typer.Option(help="A checkpoint of `warpkit train` or `personalize` that draws in place of the embedded one."),
     ] = None,
     frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
     side_by_side: Annotated[
@@ -90,6 +94,7 @@ def imitate(
             person=person,
             fps=fps,
             side_by_side=side_by_side,
+            renderer=renderer,  # type: ignore[arg-type]  # checked there
             weights=weights,
             progress=bars,
         )

@@ -28,6 +28,21 @@ def installed(package: str) -> str:
         return "(version unknown)"
 
 
+def trained_model() -> str:
+    """Which trained model this installation holds."""
+    if importlib.util.find_spec("safetensors") is None:
+        return "geometric; the trained model needs the extra [person]"
+    from warpkit.models.systems.liquid_warping import embedded
+
+    found = embedded()
+    if found is None:
+        return "geometric; no trained model is embedded here: --weights takes your own"
+    of = found.about.get("data", {}).get("size")
+    pictures = f" of {of} pixels" if of else ""
+    size = found.path.stat().st_size / 1e6
+    return f"learned: {found.preset}, embedded, {found.step} steps at last{pictures} ({size:.0f} MB)"
+
+
 def report() -> Iterator[str]:
     """The lines of the report."""
     system = f"{platform.system()} {platform.machine()}"
@@ -49,6 +64,7 @@ def report() -> Iterator[str]:
         cost = "big outputs cost less" if state != "never" else "big outputs cost more time than they need"
         yield f"huge pages   {state}: {cost}"
     yield "bodies       anny (travels along); smpl, smplh, smplx from your files: --body-folder"
+    yield f"renderer     {trained_model()}"
     for extra, packages in EXTRAS.items():
         missing = [package for package, module in packages.items() if importlib.util.find_spec(module) is None]
         if missing:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,12 +23,14 @@ from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import recover_clip
-from warpkit.models.systems.liquid_warping import LiquidWarping
+from warpkit.models.systems.liquid_warping import LiquidWarping, embedded, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks.learned import LearnedRenderer
+from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
 from warpkit.models.tasks.sources import Source, gather, notes, read_sources, standing_body, to_image, to_tensor
 
 SIZES = range(64, 4097)
+RendererName = Literal["geometric", "learned"]
+"""geometric: the sources warped and blended. learned: a trained system, which corrects that."""
 
 
 class Imitation:
@@ -74,7 +77,8 @@ class Imitation:
         if system is None:
             self.renderer = GeometricRenderer(self._placed, appearance.to(device))
         else:
-            views = [source.view(framing.size) for source in sources]
+            resolution = _as_large(sources, framing.body(bodies))
+            views = [source.view(resolution) for source in sources]
             self.renderer = LearnedRenderer(system, self._placed, views, appearance.to(device))
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
@@ -110,6 +114,34 @@ class Imitation:
     def __iter__(self) -> Iterator[np.ndarray]:
         """uint8 RGB frames `[H, W, 3]`, one after the other."""
         return (self.frame(index) for index in range(self.num_frames))
+
+
+def _as_large(sources: Sequence[Source], framed: Body) -> int:
+    """The resolution of views, at which the person is as large in them as in the frames: so the systems learned it."""
+    of_views = [float(source.window(1).body(source.person.body).camera.scale[0]) for source in sources]
+    alike = float(framed.camera.scale.median()) / (sum(of_views) / len(of_views))
+    return STRIDE * max(2, round(alike / STRIDE))
+
+
+def choose_system(renderer: RendererName | None, weights: str | Path | None) -> LiquidWarping | None:
+    """The system that draws, or None where geometry does.
+
+    Args:
+        renderer: None: "learned" where there are weights, given or embedded in this installation.
+        weights: a checkpoint; None: the embedded one.
+
+    Raises:
+        InputError: a renderer that does not exist, or is not the one of the weights; no weights where they are needed.
+    """
+    if renderer is not None and renderer not in get_args(RendererName):
+        raise InputError(f"renderer must be {' or '.join(get_args(RendererName))}, not {renderer!r}")
+    if weights is not None:
+        if renderer == "geometric":
+            raise InputError("the geometric renderer has no weights: leave out one of the two")
+        return load(Path(weights))
+    if renderer == "geometric" or (renderer is None and embedded() is None):
+        return None
+    return load_embedded()
 
 
 def check_motion(motion: str | Path | Motion) -> None:
@@ -233,6 +265,7 @@ def imitate(
     person: int | None = None,
     fps: float | None = None,
     side_by_side: bool = False,
+    renderer: RendererName | None = None,
     weights: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Imitation:
@@ -249,8 +282,9 @@ def imitate(
         person: which person of a photo with several, counted from 1 in order of size; the largest by default.
         fps: frames a second; by default the motion's.
         side_by_side: frames `[size, 3 size, 3]`: first photo, reference, result.
-        weights: the checkpoint of a trained or personalized system that draws the person, at a size that is a multiple
-            of 8; the geometric picture if None.
+        renderer: "geometric" or "learned"; None: learned, where this installation has a trained model or `weights` are
+            given.
+        weights: the checkpoint of a trained or personalized system that draws the person; the embedded model if None.
         progress: told of each stage.
 
     Returns:
@@ -261,11 +295,11 @@ def imitate(
     """
     if size not in SIZES or size % 2:
         raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
-    if weights is not None and size % 8:
-        raise InputError(f"a trained system draws sizes that are multiples of 8, {size} came")
     check_motion(motion)
     check_background(background)
-    system = None if weights is None else load(Path(weights))
+    system = choose_system(renderer, weights)
+    if system is not None and system.preset.layers != "small" and size % 8:
+        raise InputError(f"the preset {system.preset.name!r} draws sizes that are multiples of 8, {size} came")
     where = choose_device(device)
     model = load_body(body, body_folder)
     with torch.no_grad():

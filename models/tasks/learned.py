@@ -1,62 +1,166 @@
 """Draws a person by a trained system in place of the geometric picture: sources are encoded once, for all frames."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from warpkit.models.batch import Batch, Pictures, make_batch, retarget
-from warpkit.models.bodies import Body, BodyModel
+from warpkit.models.batch import Geometric, Pictures, make_batch, retarget
+from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.renderer import GeometricRenderer, Layer
 from warpkit.models.geometric.view import View
 from warpkit.models.geometric.whole_frame import whole_frame
 from warpkit.models.systems.liquid_warping import LiquidWarping
-from warpkit.models.systems.liquid_warping.rendered import Sources
+
+STRIDE = 16
+"""Windows begin at multiples of it and have such sides, so that the coarsest features lie as in the whole frame."""
+MARGIN = 0.1
+"""Of the person's height, left free round the naked body: how far clothes and hair may reach."""
+SIGHT = 48
+"""Pixels left free at least: how far the network looks, so that the window's edge hardly matters to it."""
+FADE = 0.03
+"""Of the person's height, over which the picture fades out towards the window's edge."""
+FAINT = 0.05
+"""Alpha that counts as none, and short of one as all: background that is seen stays as it is. Networks start there."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a frame, in pixels; it may reach beyond the frame to the right and below."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
+    def body(self, body: Body) -> Body:
+        """A body of the frame, in the window's pixels."""
+        camera = body.camera
+        corner = camera.offset.new_tensor([self.left, self.top])
+        return Body(body.pose, body.shape, Camera(camera.scale, camera.offset - corner))
+
+    def cut(self, picture: Geometric) -> Geometric:
+        """That part of a picture of the frame, which reaches as far as the window."""
+        rows, columns = slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+        return picture[..., rows, columns]
 
 
 class LearnedRenderer:
     """One person, by a system that was trained or personalized; over the geometric picture, where it corrects one."""
 
-    def __init__(self, system: LiquidWarping, model: BodyModel, views: Sequence[View], appearance: Appearance) -> None:
+    def __init__(
+        self,
+        system: LiquidWarping,
+        model: BodyModel,
+        views: Sequence[View],
+        appearance: Appearance,
+        *,
+        whole: bool = False,
+        precision: torch.dtype | None = None,
+    ) -> None:
         """On the device of `model`, where the system is moved to.
 
         Args:
             system: in evaluation mode.
             model: of all bodies.
-            views: of the person, all of one resolution, a multiple of 8.
+            views: of the person, all of one resolution, a multiple of 8; best one at which the person is as large as
+                in the frames.
             appearance: gathered from the views.
+            whole: the network draws whole frames, of sides that are multiples of 8, even where the person is small.
+                So it is for layers that normalise over the picture.
+            precision: of the networks; None: what is fastest here.
         """
         shape = appearance.shape
         self.device = shape.device
-        self.system, self.model = system.to(self.device), model
+        self.system, self.model = system.to(self.device, memory_format=torch.channels_last), model  # type: ignore[call-overload]
+        self.whole = whole or system.preset.layers != "small"
+        self.precision = precision or torch.float32
         self._geometric = GeometricRenderer(model, appearance) if system.preset.layers == "small" else None
         self._condition = system.condition(model)
-        self._pictures = _pictures(views, model, shape)
-        self._batch: Batch | None = None
-        self._sources: Sources | None = None
+        self._tall = float(model.height(shape)[0])
+        with torch.inference_mode():
+            pictures = _pictures(views, model, shape)
+            self._batch = make_batch(
+                pictures, pictures.vertices[:, 0], model, self._condition, visibility=system.visibility
+            )
+            with self._autocast():
+                # the person alone is wanted: no background is made
+                self._sources = system.encode_sources(self._batch, background=torch.zeros_like(pictures.image[:, 0]))
 
-    @torch.no_grad()
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+    def window(self, vertices: Tensor, body: Body, size: tuple[int, int]) -> Window:
+        """Where in a frame of `size` the network draws a body of `vertices` `[1, V, 3]`."""
+        if self.whole:
+            return Window(0, 0, *size)
+        pixels = body.camera.pixels(vertices)[0]
+        margin = max(MARGIN * self._tall * float(body.camera.scale[0]), SIGHT)
+        low, high = (pixels.amin(0) - margin).tolist(), (pixels.amax(0) + margin).tolist()
+        (left, top), (right, bottom) = low, high
+        (left, width), (top, height) = _span(left, right, size[1]), _span(top, bottom, size[0])
+        return Window(top, left, height, width)
+
+    @torch.inference_mode()
     def __call__(self, body: Body, size: tuple[int, int]) -> Layer:
-        """The person as `body` (B = 1, its camera in pixels of the frame) in a frame of `size`, the views' resolution.
+        """The person as `body` (B = 1, its camera in pixels of the frame) in a frame of `size`.
 
-        Raises ValueError for another size.
+        Raises ValueError where whole frames are drawn and a side of `size` is no multiple of 8.
         """
-        of_views = tuple(self._pictures.image.shape[-2:])
-        if size != of_views:
-            raise ValueError(f"size: expected that of the views, {of_views}, got {size}")
-        target = body.camera.project(self.model(body.pose, body.shape), size)
-        if self._batch is None or self._sources is None:
-            batch = make_batch(self._pictures, target, self.model, self._condition, visibility=self.system.visibility)
-            # the person alone is wanted: no background is made
-            self._sources = self.system.encode_sources(batch, background=torch.zeros_like(batch.sources.image[:, 0]))
-            self._batch = batch
-        else:
-            batch = retarget(self._batch, target, self.model, self._condition, visibility=self.system.visibility)
-        geometric = None if self._geometric is None else whole_frame(self._geometric(body, size), size)
-        drawn = self.system.render(self._sources, batch, geometric)
-        return Layer(drawn.colour, drawn.alpha, (0, 0))
+        vertices = self.model(body.pose, body.shape)
+        window = self.window(vertices, body, size)
+        seen = window.body(body)
+        batch = retarget(
+            self._batch,
+            seen.camera.project(vertices, window.size),
+            self.model,
+            self._condition,
+            size=window.size,
+            visibility=self.system.visibility,
+        )
+        geometric = None
+        if self._geometric is not None:
+            # of the whole frame, so that what surrounds the person does not change with the window
+            frame = (max(size[0], window.top + window.height), max(size[1], window.left + window.width))
+            geometric = window.cut(whole_frame(self._geometric(body, frame), frame))
+        sources = replace(self._sources, background=batch.target_silhouette.new_zeros(1, 3, *window.size))
+        with self._autocast():
+            drawn = self.system.render(sources, batch, geometric)
+        alpha = ((drawn.alpha.float() - FAINT) / (1 - 2 * FAINT)).clamp(0, 1)
+        alpha = alpha * self._fade(window, size, FADE * self._tall * float(body.camera.scale[0]))
+        bottom, right = min(size[0] - window.top, window.height), min(size[1] - window.left, window.width)
+        colour = drawn.colour.float()[..., :bottom, :right]
+        return Layer(colour, alpha[..., :bottom, :right], (window.top, window.left))
+
+    def _fade(self, window: Window, size: tuple[int, int], reach: float) -> Tensor:
+        """`[h, w]`: 1 inside, falling to nought at the window's edges that lie within the frame."""
+
+        def along(start: int, length: int, side: int) -> Tensor:
+            pixel = torch.arange(length, device=self.device) + 0.5
+            fade = torch.ones(length, device=self.device)
+            if start > 0:
+                fade = torch.minimum(fade, pixel / reach)
+            if start + length < side:
+                fade = torch.minimum(fade, (length - pixel) / reach)
+            return fade
+
+        return along(window.top, window.height, size[0])[:, None] * along(window.left, window.width, size[1])
+
+
+def _span(low: float, high: float, side: int) -> tuple[int, int]:
+    """Start and length, both multiples of the stride, of what lies from `low` to `high` of a frame's side."""
+    end = math.ceil(side / STRIDE)
+    start = min(max(math.floor(low / STRIDE), 0), end - 1)
+    stop = max(min(math.ceil(high / STRIDE), end), start + 1)
+    return start * STRIDE, (stop - start) * STRIDE
 
 
 def _pictures(views: Sequence[View], model: BodyModel, shape: Tensor) -> Pictures:

@@ -4,6 +4,7 @@
 """
 
 from warpkit.models.batch import Geometric
+from warpkit.models.systems.liquid_warping.embedded_model import Embedded, embedded, load_embedded
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
 from warpkit.models.systems.liquid_warping.inputs import geometric_picture
 from warpkit.models.systems.liquid_warping.losses import Critics, absent, total
@@ -15,6 +16,7 @@ __all__ = [
     "PRESETS",
     "STRATEGIES",
     "Critics",
+    "Embedded",
     "Geometric",
     "LiquidWarping",
     "Preset",
@@ -24,6 +26,8 @@ __all__ = [
     "Weights",
     "absent",
     "build",
+    "embedded",
     "geometric_picture",
+    "load_embedded",
     "total",
 ]

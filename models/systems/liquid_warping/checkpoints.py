@@ -93,6 +93,19 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return dict(state), {}
 
 
+def read_about(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, without its tensors. Raises InputError as `read_state`."""
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    with needs_extra("person"):
+        from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise InputError(f"{path}: is not a whole safetensors file ({error}); copy or download it again") from error
+
+
 def load_public(
     generator: Path, discriminators: Path | None = None, preset: Preset = PRESETS["ipercore"]
 ) -> LiquidWarping:
