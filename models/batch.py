@@ -5,6 +5,7 @@ system reads nothing else, so that it never asks which body model or data set th
 """
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -80,6 +81,22 @@ class Pictures(_Tensors):
             valid=self.valid[:, index],
             geometric=None if self.geometric is None else self.geometric[:, index],
         )
+
+    @staticmethod
+    def joined(people: "Sequence[Pictures]") -> "Pictures":
+        """One batch of several that have the same fields."""
+
+        def cat(parts: Sequence[Any], name: str) -> Any:
+            values = [getattr(part, name) for part in parts]
+            return None if values[0] is None else torch.cat(values)
+
+        drawn = [one.geometric for one in people]
+        names = ("colour", "seen", "confidence", "alpha")
+        geometric = None if drawn[0] is None else Geometric(*(cat(drawn, name) for name in names))
+        image, alpha, vertices, valid, plate = (
+            cat(people, name) for name in ("image", "alpha", "vertices", "valid", "plate")
+        )
+        return Pictures(image, alpha, vertices, valid, plate, geometric)
 
 
 class Condition(Protocol):

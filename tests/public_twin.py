@@ -57,9 +57,9 @@ def made_up(width: int) -> State:
     for name, channels in sites + [(f"res_attlwbs.{i}", four) for i in range(6)]:
         for part in ("fq", "fk", "fv"):
             conv(f"{name}.{part}", channels, channels, 1)
-        conv(f"{name}.spade.mlp_shared.0", 128, channels, 3)
-        conv(f"{name}.spade.mlp_gamma", channels, 128, 3)
-        conv(f"{name}.spade.mlp_beta", channels, 128, 3)
+        conv(f"{name}.spade.mlp_shared.0", two, channels, 3)
+        conv(f"{name}.spade.mlp_gamma", channels, two, 3)
+        conv(f"{name}.spade.mlp_beta", channels, two, 3)
     return state
 
 

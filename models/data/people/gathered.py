@@ -6,7 +6,6 @@ Gathering takes a second, so a person with their sources is kept for several tar
 from collections import OrderedDict
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +99,7 @@ class GatheredPeople:
             person = self._person(window, number, sources, room)
             shown.append(person.sources)
             targets.append(self._target(person, step, row))
-        return _joined(shown), _joined(targets)
+        return Pictures.joined(shown), Pictures.joined(targets)
 
     def _person(self, window: int, number: int, sources: int, room: int) -> _Person:
         key = (window, number, sources)
@@ -248,19 +247,3 @@ class GatheredPeople:
             torch.ones(1, len(views), dtype=torch.bool),
             plate[None, :, top : top + size, left : left + size].cpu(),
         )
-
-
-def _joined(people: list[Pictures]) -> Pictures:
-    """One batch of several of one."""
-
-    def cat(parts: list[Any], name: str) -> Tensor:
-        return torch.cat([getattr(part, name) for part in parts])
-
-    drawn = [one.geometric for one in people]
-    geometric = None
-    if drawn[0] is not None:
-        geometric = Geometric(*(cat(drawn, name) for name in ("colour", "seen", "confidence", "alpha")))
-    image, alpha, vertices, valid, plate = (
-        cat(people, name) for name in ("image", "alpha", "vertices", "valid", "plate")
-    )
-    return Pictures(image, alpha, vertices, valid, plate, geometric)

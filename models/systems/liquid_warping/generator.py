@@ -1,9 +1,11 @@
 """The generator: its three streams, put together as a preset says."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
+from warpkit.models.systems.liquid_warping.fusion import STRATEGIES, AttentionFusion
 from warpkit.models.systems.liquid_warping.presets import Preset
 from warpkit.models.systems.liquid_warping.small import (
     SmallBackgroundStream,
@@ -34,7 +36,10 @@ class Generator(nn.Module):
             widths = (width, 2 * width, 4 * width)
             self.background = BackgroundStream(widths=(width, 2 * width, 2 * width, 4 * width))
             self.source = None if strategy.block is None else SourceStream(source, widths)
-            self.transfer = TransferStream(channels, strategy.block, widths)
+            block = strategy.block
+            if preset.fusion == "attention":
+                block = partial(AttentionFusion, hidden=2 * width)
+            self.transfer = TransferStream(channels, block, widths)
         else:
             attention = preset.fusion == "attention"
             self.background = SmallBackgroundStream()

@@ -1,0 +1,249 @@
+"""Studies of Liquid Warping GAN with Attention: ways to carry the sources over (section 5.3), losses (Table 6).
+
+`python -m benchmarks.strategies --out FOLDER` trains every variant from the same start of chance on the same samples,
+seed by seed, reads each on held-out people, and writes `summary.md`, `summary.json` and `sheet.png`. It may be stopped
+at any moment; the same command goes on. `--study losses` is Table 6. A narrow network by default, for a CPU; with a GPU
+`--width 64 --size 256 --precision bf16 --steps 20000 --people 20000` asks for the public plan.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.strategies_table import SHOTS, sheet, summarise
+from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.data.cases import Case, Task
+from warpkit.models.data.people import RenderedPeople
+from warpkit.models.data.recorded import RecordedSamples
+from warpkit.models.errors import InputError
+from warpkit.models.media.images import write_image
+from warpkit.models.media.output import whole
+from warpkit.models.metrics import Judges
+from warpkit.models.progress import Progress
+from warpkit.models.systems.liquid_warping import PRESETS, Preset, Weights, build
+from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
+from warpkit.models.tasks.evaluate import SystemPictures, evaluate
+from warpkit.models.tasks.imitate import choose_device, on_device
+from warpkit.models.tasks.training import find_critics
+from warpkit.models.training import TrainConfig, Trainer
+
+SOURCES = (2, 4)
+"""Fewest and most sources of a step, the same in the same step of all variants."""
+PICTURED = 8
+"""Held-out pairs whose pictures are kept."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs of a study share; a folder belongs to one of these."""
+
+    study: str
+    size: int
+    width: int
+    steps: int
+    batch: int
+    people: int
+    pairs: int
+    rate: float
+    precision: str
+    baked: bool
+
+
+def variants(settings: Settings) -> dict[str, Preset]:
+    """The systems of a study, in the order in which they are trained."""
+    paper = replace(PRESETS["paper"], width=settings.width, discriminator_width=settings.width, concat_sources=4)
+    if settings.study == "losses":
+        perceptual = Weights(face=0.0, mask=0.0, smooth=0.0, adversarial=0.0)
+        parts = {
+            "full": Weights(),
+            "perceptual": perceptual,
+            "perceptual + adversarial": replace(perceptual, adversarial=1.0),
+            "perceptual + adversarial + face": replace(perceptual, adversarial=1.0, face=5.0),
+        }
+        return {
+            name: replace(paper, weights=weights, discriminators=paper.discriminators if weights.adversarial else ())
+            for name, weights in parts.items()
+        }
+    ways = ("attention", "add", "mean", "gate_add", "gate_mean", "texture", "concat")
+    return {way: replace(paper, fusion=way, discriminators=()) for way in ways}
+
+
+class Study:
+    """One folder of runs."""
+
+    def __init__(self, settings: Settings, out: Path, samples: Path, baked: Path | None, device: str) -> None:
+        """Raises InputError where the folder holds runs of other settings."""
+        self.settings, self.out, self.recorded, self.baked = settings, out, samples, baked
+        self.device = choose_device(device)
+        self.model: BodyModel = load_body("anny")
+        wanted = json.loads(json.dumps(vars(settings)))
+        paper = out / "settings.json"
+        if paper.exists() and (found := json.loads(paper.read_text())) != wanted:
+            other = sorted(key for key in wanted if wanted[key] != found.get(key))
+            raise InputError(f"{out} holds runs with other settings ({', '.join(other)}); name another folder")
+        with whole(paper, overwrite=True) as draft:
+            draft.write_text(json.dumps(wanted, indent=1))
+
+    def people(self, split: str, count: int, seed: int, progress: Progress) -> RecordedSamples:
+        """The samples that all runs share; `seed` of their order."""
+        size = self.settings.size
+        data = RenderedPeople(
+            self.model,
+            size,
+            split,  # type: ignore[arg-type]
+            device=self.device,
+            baked=self.baked,
+            progress=progress,
+        )
+        about = {"split": split, "size": size, "baked": self.baked is not None}
+        place = self.recorded / f"{split}-{size}"
+        return RecordedSamples(data, place, count, SOURCES[1], seed=seed, about=about, device=self.device)
+
+    def run(self, name: str, preset: Preset, seed: int, until: float | None, progress: Progress) -> bool:
+        """Trains one variant, where that is not done, and reads it; false where time was over or a signal came."""
+        folder, settings = self.out / f"{name.replace(' ', '')}-{seed}", self.settings
+        results = folder / "results.json"
+        if results.exists():
+            return True
+        tell(f"{name}, seed {seed}")
+        config = TrainConfig(
+            epochs=None,
+            steps=settings.steps,
+            batch=settings.batch,
+            sources=SOURCES,
+            learning_rate=settings.rate,
+            final_rate=settings.rate / 10,
+            warmup=min(50, settings.steps // 10),
+            precision=settings.precision,  # type: ignore[arg-type]
+            channels_last=True,
+            seed=seed,
+            save_every=100,
+            sheet_every=500,
+            log_every=50,
+        )
+        torch.manual_seed(seed)
+        system = build(preset)
+        critics, networks = find_critics(preset, self.device, tell)
+        trainer = Trainer(
+            system,
+            self.people("train", settings.people, seed, progress),
+            on_device(self.model, self.device),
+            config,
+            folder,
+            about={"system": {"name": "liquid_warping", "preset": preset.name, "settings": preset.to_dict()}},
+            labels={"format": FORMAT, "preset": json.dumps(preset.to_dict())},
+            critics=critics,
+            check=self.people("test", settings.pairs, 0, progress),
+            accelerator=self.device.type,
+            tell=tell,
+        )
+        minutes = None if until is None else max(0.0, (until - time.monotonic()) / 60)
+        outcome = trainer.fit(minutes)
+        if outcome.reason in ("time", "asked"):
+            return False
+        read = self.read(name, folder, progress)
+        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        tail = lines[-max(1, len(lines) // 10) :]
+        terms = {key: sum(line.get(key, 0.0) for line in tail) / len(tail) for key in tail[-1] if key != "step"}
+        about = {
+            "variant": name,
+            "seed": seed,
+            "outcome": outcome.reason,
+            "steps": outcome.step,
+            "generator_parameters": sum(value.numel() for value in system.generator.parameters()),
+            "hours": sum(line["seconds"] for line in lines) / 3600,
+            "last_tenth": terms,
+            "judged_in_training_by": networks,
+            "weights": vars(preset.weights),
+            **read,
+        }
+        with whole(results, overwrite=True) as draft:
+            draft.write_text(json.dumps(about))
+        return True
+
+    def read(self, name: str, folder: Path, progress: Progress) -> dict[str, Any]:
+        """The averaged weights on held-out people: every number of every pair."""
+        judges = replace(Judges.find(device=self.device), lpips=None, image=None, body=None)
+        system = load(folder / "compact.safetensors").to(self.device)
+        model = on_device(self.model, self.device)
+        pictures = folder / "pictures"
+        pictures.mkdir(exist_ok=True)
+
+        def keep(task: Task, sources: int, number: int, case: Case, made: dict[str, Tensor]) -> None:
+            if number < PICTURED and case.truth is not None:
+                shown = [case.sources.image[0, index] for index in range(2)]
+                shown += [case.truth.image[0, 0], made[name][0]]
+                picture = ((torch.cat(shown, -1) + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu()
+                write_image(pictures / f"{sources}-{number}.png", picture.contiguous().numpy(), overwrite=True)
+
+        held_out = self.people("test", self.settings.pairs, 0, progress)
+        results = evaluate(
+            {name: SystemPictures(system, model)},
+            held_out,
+            model,
+            judges,
+            sources=SHOTS,
+            count=self.settings.pairs,
+            watch=keep,
+            progress=progress,
+        )
+        numbers = {
+            str(shots): {
+                metric: [None if math.isnan(value) else round(value, 5) for value in values]
+                for metric, values in tally[name].values.items()
+            }
+            for (_, shots), tally in results.tallies.items()
+        }
+        return {"networks": judges.networks(), "pairs": numbers}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.strategies", description=__doc__)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder of the runs and their summary")
+    add("--samples", type=Path, help="folder that keeps the recorded samples, shared by studies; default OUT/samples")
+    add("--study", choices=("strategies", "losses"), default="strategies")
+    add("--seeds", type=int, nargs="+", default=[0, 1])
+    add("--variants", nargs="+", help="only these, in this order")
+    add("--size", type=int, default=128)
+    add("--width", type=int, default=16, help="of the first stage; 64 in the public code")
+    add("--steps", type=int, default=2000)
+    add("--batch", type=int, default=4)
+    add("--people", type=int, default=2048, help="recorded samples, gone through again and again")
+    add("--pairs", type=int, default=200, help="held-out samples that every variant is read on")
+    add("--rate", type=float, default=4e-4, help="at first, a tenth of it at the end; the paper's 1e-4 is for width 64")
+    add("--precision", choices=("32", "bf16"), default="bf16")
+    add("--baked", type=Path, help="folder that keeps photographic people (see docs/data.md)")
+    add("--minutes", type=float, help="stop after so many; call again to go on")
+    add("--device", default="auto")
+    given = parser.parse_args(arguments)
+    names = [name for name in Settings.__dataclass_fields__ if name != "baked"]
+    settings = Settings(**{name: getattr(given, name) for name in names}, baked=given.baked is not None)
+    until = None if given.minutes is None else time.monotonic() + 60 * given.minutes
+    with sentences(False), Bars() as bars:
+        study = Study(settings, given.out, given.samples or given.out / "samples", given.baked, given.device)
+        every = variants(settings)
+        if unknown := set(given.variants or ()) - every.keys():
+            raise InputError(f"--variants: expected some of {', '.join(every)}; got {sorted(unknown)[0]!r}")
+        for seed in given.seeds:
+            for name in given.variants or every:
+                if not study.run(name, every[name], seed, until, bars):
+                    tell("stopped; the same command goes on")
+                    return
+                summarise(given.out, list(every))
+                sheet(given.out, list(every))
+        bars.done()
+        print((given.out / "summary.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
