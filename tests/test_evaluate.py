@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import made_up_weights
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from warpkit.models.batch import part_box
 from warpkit.models.bodies import load_body
-from warpkit.models.data.cases import TASKS
+from warpkit.models.data.cases import TASKS, Case
 from warpkit.models.data.people import HeldOut
 from warpkit.models.data.people.held_out import redressed
 from warpkit.models.data.people.layers import LAYERS
@@ -18,8 +19,9 @@ from warpkit.models.data.people.wardrobe import people as wardrobe
 from warpkit.models.errors import InputError
 from warpkit.models.features.osnet import OSNet
 from warpkit.models.metrics import Judges
+from warpkit.models.metrics.results import Tally
 from warpkit.models.systems.liquid_warping import build
-from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures, evaluate
+from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures, WarpedPictures, evaluate
 
 SIZE = 48
 
@@ -46,7 +48,7 @@ class Knows:
     def __init__(self, data, task, sources, error=0.0):
         self.data, self.task, self.sources, self.error, self.step = data, task, sources, error, 0
 
-    def __call__(self, sources, target_vertices, parts=None):
+    def __call__(self, case):
         case = self.data.cases(self.task, self.step, self.sources)
         self.step += 1
         return case.truth.image[:, 0] + self.error
@@ -65,7 +67,8 @@ def test_a_case_is_the_same_whenever_it_is_drawn_and_of_held_out_people(people, 
 def test_views_go_round_a_person_who_stands_still(people, model):
     case = people.cases("views", 0, 2)
     assert case.names == tuple(f"{angle}°" for angle in range(30, 360, 30) if angle != 180)
-    assert case.sources.image.shape == (10, 2, 3, SIZE, SIZE)
+    assert case.sources.image.shape == (1, 2, 3, SIZE, SIZE)  # the same for all
+    assert case.target_vertices.shape[0] == case.truth.image.shape[0] == 10
     boxes = part_box(case.target_vertices, model, ("head",))
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
     assert middles.max() - middles.min() < 0.02  # heads stay at one height
@@ -118,13 +121,13 @@ def test_a_perfect_renderer_beats_one_that_is_off_by_a_known_error(people, model
 
 
 def test_results_are_written_with_the_names_of_networks(people, model, judges):
-    renderers = {"geometric": GeometricPictures(model), "small": SystemPictures(build("small"), model)}
+    renderers = {"warped": WarpedPictures(model), "small": SystemPictures(build("small"), model)}
     results = evaluate(renderers, people, model, judges, tasks=["cross"], sources=[1], count=2, settings={"seed": 3})
     whole = json.loads(results.to_json())
     assert whole["settings"] == {"seed": 3}
     assert whole["networks"]["face"] == "absent: nobody looks at faces here"
     first, second = whole["runs"]
-    assert (first["renderer"], second["renderer"]) == ("geometric", "small")
+    assert (first["renderer"], second["renderer"]) == ("warped", "small")
     assert first["against_first"] == {}
     body = [run["summary"]["body_cs"]["mean"] for run in (first, second)]
     assert second["against_first"]["body_cs"]["mean"] == pytest.approx(body[1] - body[0])
@@ -132,29 +135,114 @@ def test_results_are_written_with_the_names_of_networks(people, model, judges):
     assert first["sets"]["fid"] >= 0
     text = results.to_markdown()
     assert "## Cross-imitation, one source" in text
-    assert "| geometric | 2 |" in text
+    assert "| warped | 2 |" in text
+    assert "| against warped | drawings |" in text
     assert "absent: nobody looks at faces here" in text
 
 
-def test_the_geometric_picture_of_an_own_source_is_nearly_the_source(people, model):
+def test_the_warped_picture_of_an_own_source_is_nearly_the_source(people, model):
     """Imitating the very pose of the only source must give it back, but for what stands off the body."""
     case = people.cases("views", 0, 1)
     sources = case.sources
-    image = GeometricPictures(model)(sources, sources.vertices[:, 0])
+    image = WarpedPictures(model)(Case(sources, sources.vertices[:, 0]))
     assert (image - sources.image[:, 0]).abs().mean() < 0.05
 
 
 def test_transfer_takes_no_clothes_from_the_reference(people, model):
     """What the reference wears must not change the picture: only its head is taken."""
     case = people.cases("transfer", 0, 1)
-    render = GeometricPictures(model)
-    plain = render(case.sources, case.target_vertices, case.parts)
+    render = WarpedPictures(model)
+    plain = render(case)
     head = part_box(case.target_vertices, model, ("head",))[0]
     below = int((head[3] + 1) / 2 * SIZE) + 3
     image = case.sources.image.clone()
     image[:, -1, :, below:] = 0.123
-    other = render(type(case.sources)(image, *list(vars(case.sources).values())[1:]), case.target_vertices, case.parts)
+    other = render(replace(case, sources=replace(case.sources, image=image)))
     torch.testing.assert_close(plain[..., below + 2 :, :], other[..., below + 2 :, :])
+
+
+@pytest.fixture(scope="module")
+def gathered(model):
+    return HeldOut(model, SIZE, "test", 3, supersample=1, gathered=True, atlas_size=64)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_gathered_cases_bring_what_the_geometric_renderer_draws_and_small_starts_as_it(gathered, model, task):
+    case = gathered.cases(task, 1, 1)
+    count = len(case.target_vertices)
+    drawn = case.gathered.geometric
+    assert drawn.colour.shape == (count, 3, SIZE, SIZE)
+    assert len(case.gathered.bodies.pose) == case.sources.image.shape[1]
+    image = GeometricPictures()(case)
+    behind = case.sources.plate.expand_as(image)
+    beside = (drawn.alpha == 0).expand_as(image)
+    assert torch.equal(image[beside], behind[beside])
+    system = SystemPictures(build("small"), model)  # untrained: a correction of nought
+    inside = (drawn.seen > 0.9) & (drawn.alpha > 0.9)
+    assert inside.any()
+    off, without = (
+        (system(one) - image).abs().masked_select(inside).mean() for one in (case, replace(case, gathered=None))
+    )
+    assert off < min(0.08, 0.8 * float(without))
+
+
+def test_self_imitation_is_drawn_by_the_renderer_that_imitates(gathered):
+    case = gathered.cases("self", 0, 2)
+    sources, target = gathered.gathered.draw(0, 1, 2)
+    assert torch.equal(case.sources.image, sources.image)
+    assert torch.equal(case.gathered.geometric.colour, target.geometric.colour[:, 0])
+    assert not torch.equal(case.target_vertices, gathered.cases("self", 1, 2).target_vertices)
+
+
+def test_what_transfer_gathers_has_no_clothes_of_the_reference(gathered, model):
+    case = gathered.cases("transfer", 0, 1)
+    head = part_box(case.target_vertices, model, ("head",))[0]
+    below = int((head[3] + 1) / 2 * SIZE) + 3
+    truth, reference = case.truth.image[0, 0], case.sources.image[0, -1]
+    person = (case.gathered.geometric.alpha[0] > 0.9) & (case.truth.alpha[0, 0] > 0.9)
+    person[:, :below] = False
+    made = GeometricPictures()(case)[0]
+    error, mixed = ((made - other).abs().masked_select(person).mean() for other in (truth, reference))
+    assert error < mixed
+
+
+def test_the_geometric_renderer_refuses_cases_that_nothing_was_gathered_of(people):
+    with pytest.raises(InputError, match="compare with 'warped'"):
+        GeometricPictures()(people.cases("self", 0, 1))
+
+
+def test_errors_are_those_of_cases_and_differences_are_taken_drawing_by_drawing():
+    first, second = Tally(), Tally()
+    for case, (a, b) in enumerate(([1.0, 1.0], [2.0, 1.0]), 1):
+        for tally, value in ((first, a), (second, b)):
+            tally.add({"vgg": torch.full((10,), value), "psnr": torch.full((10,), value)}, case, kind="xy"[case - 1])
+    # ten drawings of a case are no more than one
+    assert first.summary()["vgg"] == pytest.approx({"mean": 1.5, "error": 0.5, "n": 20})
+    against = second.against(first)
+    assert against["vgg"]["mean"] == -0.5
+    assert against["vgg"]["error"] == pytest.approx(0.5)
+    assert against["vgg"]["better"] == 0.5  # less is better
+    assert against["psnr"]["better"] == 0
+    assert against["vgg"]["relative"] == pytest.approx(-1 / 3)
+    assert second.of_kind("y").against(first.of_kind("y"))["vgg"]["relative"] == -0.5
+    assert math.isnan(second.of_kind("y").summary()["vgg"]["error"])
+
+
+def test_kinds_of_people_are_told_apart(people, model, judges):
+    class Twokinds:
+        tasks = ("self",)
+
+        def draw(self, step, batch, sources):
+            return people.draw(step, batch, sources)
+
+        def cases(self, task, step, sources):
+            return replace(people.cases(task, step, sources), kind=("painted", "photographic")[step % 2])
+
+    results = evaluate({"warped": WarpedPictures(model)}, Twokinds(), model, judges, sources=[1], count=2)
+    assert "| warped, painted | 1 |" in results.to_markdown()
+    assert "| warped, photographic | 1 |" in results.to_markdown()
+    (run,) = json.loads(results.to_json())["runs"]
+    assert run["by_kind"]["painted"]["summary"]["psnr"]["n"] == 1
 
 
 class OnlyDraws:
@@ -166,11 +254,11 @@ class OnlyDraws:
 
 
 def test_data_without_a_task_say_so(people, model, judges):
-    renderers = {"geometric": GeometricPictures(model)}
+    renderers = {"warped": WarpedPictures(model)}
     results = evaluate(renderers, OnlyDraws(people), model, judges, tasks=["self", "views"], sources=[1], count=1)
     assert results.skipped["views"] == "the data have no cases of it"
     assert "not evaluated: Novel views" in results.to_markdown()
-    assert math.isfinite(results.tallies["self", 1]["geometric"].summary()["psnr"]["mean"])
+    assert math.isfinite(results.tallies["self", 1]["warped"].summary()["psnr"]["mean"])
     with pytest.raises(InputError, match="nothing of views can be evaluated"):
         evaluate(renderers, OnlyDraws(people), model, judges, tasks=["views"], sources=[1], count=1)
 
@@ -192,7 +280,14 @@ def test_the_command_writes_results_and_pictures(tmp_path, capsys, monkeypatch):
     assert (out / "pictures/self-1/geometric/0000.png").is_file()
     assert (out / "pictures/self-1/_truth/0000.png").is_file()
     assert CliRunner().invoke(app, arguments).exit_code == 2  # it exists already
-    for wrong in (["--tasks", "juggling"], ["--sources", "0"], ["--size", "33"], ["--data", "nowhere"]):
+    for wrong in (
+        ["--tasks", "juggling"],
+        ["--sources", "0"],
+        ["--size", "33"],
+        ["--data", "nowhere"],
+        ["--people", "both"],
+        ["--background", "red"],
+    ):
         refused = CliRunner().invoke(app, [*arguments[:3], str(tmp_path / "other"), *wrong])
         assert refused.exit_code == 2, wrong
         assert not (tmp_path / "other").exists()

@@ -1,5 +1,6 @@
 """`warpkit train`: configurations, and runs of a few steps on rendered people."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,11 @@ from typer.testing import CliRunner
 
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
+from warpkit.models.data.clips import ClipSamples
+from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.errors import InputError
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks.training import CONFIGS, make_plan, open_samples, read_plan, train
+from warpkit.models.tasks.training import CLIPS, CONFIGS, PEOPLE, make_plan, open_samples, read_plan, train
 
 TINY = """
 [system]
@@ -165,3 +168,16 @@ def test_pose_gap_grows_over_the_training() -> None:
     )
     gap = samples.pose_gap  # type: ignore[attr-defined]
     assert (gap(0), gap(50), gap(100), gap(10**9)) == pytest.approx((0.2, 0.6, 1.0, 1.0))
+
+
+def test_every_argument_of_the_data_can_be_set_in_a_configuration() -> None:
+    """But what the training itself decides: model, device, split, progress."""
+
+    def arguments(of: type) -> set[str]:
+        return set(inspect.signature(of.__init__).parameters) - {"self", "model", "device", "split", "progress"}  # type: ignore[misc]
+
+    assert arguments(ClipSamples) - {"cache"} | {"folder"} == CLIPS
+    assert arguments(RenderedPeople) | arguments(GatheredPeople) - {"people"} | {"gathered"} == PEOPLE
+    assert (
+        make_plan({"data": {"kind": "clips", "folder": "x", "data_set_split": False}}).data["data_set_split"] is False
+    )

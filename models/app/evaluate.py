@@ -13,13 +13,19 @@ if TYPE_CHECKING:
     import torch
 
     from warpkit.models.bodies import BodyModel
+    from warpkit.models.progress import Progress
+
+
+PEOPLE = {"painted": 0.0, "photographic": 1.0, "both": 0.5}
+"""The share of rendered people in photographed skins."""
 
 
 def evaluate(
     systems: Annotated[
         list[str],
         typer.Argument(
-            metavar="SYSTEM", help="geometric, a system's .safetensors, or NAME=FILE; the first is compared with."
+            metavar="SYSTEM",
+            help="geometric, warped, a system's .safetensors, or NAME=FILE; the first is compared with.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="A new folder: results.json, results.md.")],
@@ -28,6 +34,18 @@ def evaluate(
     ] = "people",
     tasks: Annotated[str, typer.Option(help="Of self, cross, transfer, views; with commas.")] = "self",
     sources: Annotated[str, typer.Option(help="Numbers of source pictures; with commas.")] = "1,4",
+    people: Annotated[
+        str, typer.Option(help="Rendered people's skins and clothes: painted, photographic or both (told apart).")
+    ] = "painted",
+    baked: Annotated[
+        Path | None, typer.Option(help="Folder that keeps photographic people; made there the first time, minutes.")
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Nothing is gathered from sources: faster, but without geometric.")
+    ] = False,
+    background: Annotated[
+        str, typer.Option(help="same: all persons over one; own: systems make theirs themselves.")
+    ] = "same",
     count: Annotated[int, typer.Option(min=1, help="Cases of each task and number of sources.")] = 50,
     size: Annotated[int, typer.Option(help="Height and width of the pictures, pixels; a multiple of 16.")] = 256,
     seed: Annotated[int, typer.Option(help="Other cases for another seed.")] = 0,
@@ -41,6 +59,9 @@ def evaluate(
 ) -> None:
     """Measures how well systems imitate, transfer and turn people, with whichever networks are there to compare by."""
     with sentences(debug), Bars() as bars:
+        import torch
+
+        from warpkit.models.app.doctor import installed
         from warpkit.models.bodies import load_body
         from warpkit.models.data.cases import TASKS
         from warpkit.models.errors import InputError
@@ -49,6 +70,8 @@ def evaluate(
         from warpkit.models.tasks.imitate import choose_device, on_device
 
         wanted: Any = _listed(tasks, "tasks", TASKS)
+        _one_of(people, "people", tuple(PEOPLE))
+        _one_of(background, "background", ("same", "own"))
         shots = [_number(one) for one in sources.split(",")]
         results_file, table_file = out / "results.json", out / "results.md"
         if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not force)):
@@ -59,14 +82,19 @@ def evaluate(
             raise InputError("two systems have one name; name them: NAME=FILE")
         model = load_body("anny")
         there = on_device(model, where)
-        renderers = {name: _renderer(path, there, where) for name, path in named}
-        samples = _data(data, model, size, seed, where)
+        renderers = {name: _renderer(path, there, where, background) for name, path in named}
+        samples = _data(data, model, size, seed, where, people, baked, plain, bars)
         judges = Judges.find(weights, where)
         for role, how in judges.absent.items():
             tell(f"note: nothing is measured by a network for {role!r}: {how}")
+        gathers = data == "people" and not plain
         settings = {
             "command": f"warpkit evaluate {' '.join(systems)} --data {data} --tasks {tasks} --sources {sources} "
-            f"--count {count} --size {size} --seed {seed}",
+            f"--people {people} --count {count} --size {size} --seed {seed} --background {background}"
+            + " --plain"
+            * plain,
+            "warpkit": f"{installed('warpkit')}, torch {torch.__version__}",
+            "small corrects": "the picture of the geometric renderer" if gathers else "sources warped and blended",
             "systems": ", ".join(f"{name} ({Path(path).name})" for name, path in named),
             "device": str(where),
         }
@@ -109,16 +137,35 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _renderer(path: str, model: BodyModel, device: torch.device) -> Any:
+def _one_of(text: str, name: str, known: tuple[str, ...]) -> None:
+    from warpkit.models.errors import InputError
+
+    if text not in known:
+        raise InputError(f"--{name}: expected one of {', '.join(known)}, got {text!r}")
+
+
+def _renderer(path: str, model: BodyModel, device: torch.device, background: Any) -> Any:
     from warpkit.models.systems.liquid_warping.checkpoints import load
-    from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures
+    from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures, WarpedPictures
 
     if path == "geometric":
-        return GeometricPictures(model)
-    return SystemPictures(load(Path(path)).to(device), model)
+        return GeometricPictures()
+    if path == "warped":
+        return WarpedPictures(model)
+    return SystemPictures(load(Path(path)).to(device), model, background)
 
 
-def _data(data: str, model: BodyModel, size: int, seed: int, device: torch.device) -> Any:
+def _data(
+    data: str,
+    model: BodyModel,
+    size: int,
+    seed: int,
+    device: torch.device,
+    people: str,
+    baked: Path | None,
+    plain: bool,
+    progress: Progress,
+) -> Any:
     from warpkit.models.errors import InputError
 
     if data == "people":
@@ -126,7 +173,10 @@ def _data(data: str, model: BodyModel, size: int, seed: int, device: torch.devic
 
         if size < 16 or size % 16:
             raise InputError(f"--size: expected a multiple of 16, got {size}")
-        return HeldOut(model, size, "test", seed, device)
+        if people != "painted" and baked is None:
+            raise InputError(f"--people {people}: --baked says where photographic people are kept, or are to be made")
+        photographs: dict[str, Any] = {} if people == "painted" else {"baked": baked, "baked_share": PEOPLE[people]}
+        return HeldOut(model, size, "test", seed, device, gathered=not plain, progress=progress, **photographs)
     if not Path(data).is_dir():
         raise InputError(f"--data: expected people or a folder that `warpkit prepare` made, got {data!r}")
     from warpkit.models.data.clips import ClipCases

@@ -7,12 +7,31 @@ having a method `cases`.
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from warpkit.models.batch import Pictures
+from warpkit.models.batch import Geometric, Pictures
+from warpkit.models.bodies import Body
+from warpkit.models.geometric.appearance import Appearance
 
 Task = Literal["self", "cross", "transfer", "views"]
 TASKS: tuple[Task, ...] = ("self", "cross", "transfer", "views")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the renderer of `warpkit imitate` makes of a case."""
+
+    geometric: Geometric
+    """[B, ...]: the drawings that are asked for, without a network."""
+    appearance: Appearance
+    """Gathered from the sources."""
+    bodies: Body
+    """S of them: the sources' bodies, in their pixels."""
+
+    def to(self, device: torch.device) -> "Gathered":
+        """The same on another device."""
+        return Gathered(self.geometric.to(device), self.appearance.to(device), self.bodies.to(device))
 
 
 @dataclass(frozen=True)
@@ -20,7 +39,7 @@ class Case:
     """Something to draw, and what it is compared with."""
 
     sources: Pictures
-    """B people, N = S."""
+    """Of B people, or of the one whom all B drawings show; N = S."""
     target_vertices: Tensor
     """[B, V, 3] NDC: the body that is to be drawn."""
     truth: Pictures | None = None
@@ -31,6 +50,10 @@ class Case:
     """For each source the parts of the body that may be taken from it; None: all."""
     names: tuple[str, ...] = ()
     """Of the B drawings, such as the angles of views."""
+    gathered: Gathered | None = None
+    """None: the data do not gather what their sources show."""
+    kind: str = ""
+    """Of person, where data have several: results tell them apart."""
 
 
 @runtime_checkable

@@ -3,6 +3,6 @@
 from warpkit.models.metrics.frechet import frechet_distance
 from warpkit.models.metrics.image import psnr, ssim
 from warpkit.models.metrics.judges import Judges
-from warpkit.models.metrics.regions import Faces, body_crop, widened
+from warpkit.models.metrics.regions import Faces, body_crop, inside, widened
 
-__all__ = ["Faces", "Judges", "body_crop", "frechet_distance", "psnr", "ssim", "widened"]
+__all__ = ["Faces", "Judges", "body_crop", "frechet_distance", "inside", "psnr", "ssim", "widened"]

@@ -1,5 +1,6 @@
 """Judges: the networks that are there to compare pictures, and the numbers that they give, by name."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from warpkit.models.features.frozen import Embedding
 from warpkit.models.features.lpips import Lpips
 from warpkit.models.features.vgg import Vgg, unit_distance, unit_distance_map
 from warpkit.models.metrics.image import psnr, ssim
-from warpkit.models.metrics.regions import FACING, Faces, body_crop, widened
+from warpkit.models.metrics.regions import FACING, Faces, body_crop, inside, widened
 
 PAPER = {"lpips": ("lpips-alex", "lpips-vgg"), "face": (), "image": ("inception-fid",), "body": ("osnet",)}
 """Networks by which numbers may carry the paper's names. (The face network of its results is not published.)"""
@@ -67,7 +68,6 @@ class Judges:
         substitute = "Fréchet distance" if metric == "fid" else name
         return f"{substitute} ({network.network}) {arrow}"
 
-    @torch.no_grad()
     def distances(self, made: Tensor, truth: Tensor, alpha: Tensor) -> dict[str, Tensor]:
         """How far pictures are from the true ones: over the whole, and (`…/person`) in the widened mask.
 
@@ -79,26 +79,43 @@ class Judges:
         Returns:
             `[B]` each; NaN in the mask where that is empty.
         """
-        mask = widened(alpha)
-        size = (made.shape[-2], made.shape[-1])
-        result = {
-            "psnr": psnr(made, truth),
-            "psnr/person": psnr(made, truth, mask),
-            "ssim": ssim(made, truth),
-            "ssim/person": ssim(made, truth, mask),
-        }
-        if self.vgg is not None:
-            first, second = self.vgg(made), self.vgg(truth)
-            result["vgg"] = unit_distance(first, second)
-            result["vgg/person"] = _inside(unit_distance_map(first, second, size), mask)
-        if self.lpips is not None:
-            result["lpips"] = self.lpips(made, truth)
-            result["lpips/person"] = _inside(self.lpips.map(made, truth), mask)
-        empty = mask.flatten(1).sum(1) == 0
-        return {
-            name: value.masked_fill(empty, torch.nan) if name.endswith("/person") else value
-            for name, value in result.items()
-        }
+        return self.compared_with(truth, alpha)(made)
+
+    @torch.no_grad()
+    def compared_with(
+        self, truth: Tensor, alpha: Tensor, boxes: Mapping[str, Tensor] | None = None
+    ) -> Callable[[Tensor], dict[str, Tensor]]:
+        """`distances` for several pictures of one truth, which is looked at once.
+
+        Args:
+            truth: `[B, 3, H, W]`.
+            alpha: `[B, 1, H, W]`.
+            boxes: `[B, 4]` NDC by name: further regions (`…/name`), the widened mask inside them; NaN: none.
+        """
+        size = (truth.shape[-2], truth.shape[-1])
+        masks = {"person": widened(alpha)}
+        masks |= {name: masks["person"] * inside(box, size) for name, box in (boxes or {}).items()}
+        seen = None if self.vgg is None else self.vgg(_fast(truth))
+
+        @torch.no_grad()
+        def compare(made: Tensor) -> dict[str, Tensor]:
+            result = {"psnr": psnr(made, truth), "ssim": ssim(made, truth)}
+            maps = {}
+            if self.vgg is not None and seen is not None:
+                features = self.vgg(_fast(made))
+                result["vgg"] = unit_distance(features, seen)
+                maps["vgg"] = unit_distance_map(features, seen, size)
+            if self.lpips is not None:
+                result["lpips"] = self.lpips(made, truth)
+                maps["lpips"] = self.lpips.map(made, truth)
+            for region, mask in masks.items():
+                own = {"psnr": psnr(made, truth, mask), "ssim": ssim(made, truth, mask)}
+                own |= {name: _mean_inside(values, mask) for name, values in maps.items()}
+                empty = mask.flatten(1).sum(1) == 0
+                result |= {f"{name}/{region}": value.masked_fill(empty, torch.nan) for name, value in own.items()}
+            return result
+
+        return compare
 
     @torch.no_grad()
     def vectors(self, image: Tensor, vertices: Tensor, faces: Faces) -> dict[str, Tensor]:
@@ -124,7 +141,12 @@ class Judges:
         return result
 
 
-def _inside(values: Tensor, mask: Tensor) -> Tensor:
+def _fast(image: Tensor) -> Tensor:
+    """In the layout that convolutions like best."""
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def _mean_inside(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).flatten(1).sum(1) / mask.flatten(1).sum(1)
 
 

@@ -33,6 +33,15 @@ def widened(alpha: Tensor, share: float = WIDER) -> Tensor:
     return torch.stack(result)
 
 
+def inside(box: Tensor, size: tuple[int, int]) -> Tensor:
+    """`[B, 1, H, W]` float, 0 or 1: pixels of pictures of `size` whose centres lie in boxes `[B, 4]` NDC; NaN: none."""
+    height, width = size
+    y, x = ((torch.arange(side, device=box.device) * 2 + 1) / side - 1 for side in (height, width))
+    left, top, right, bottom = (edge[:, None] for edge in box.unbind(1))
+    rows, columns = (y >= top) & (y <= bottom), (x >= left) & (x <= right)
+    return (rows[:, :, None] & columns[:, None]).float()[:, None]
+
+
 def _dilated(mask: Tensor, radius: int) -> Tensor:
     """`[1, H, W]` by a disc, row by row of the disc."""
     if radius == 0:

@@ -1,36 +1,35 @@
 """Evaluation: systems side by side on the same cases (Liquid Warping GAN with Attention, sections 4.3 to 4.5)."""
 
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from warpkit import Flow, mesh_flow
-from warpkit.models.batch import Batch, Condition, Pictures, SurfaceCondition, Visibility, make_batch
-from warpkit.models.bodies import PARTS, BodyModel
+from warpkit.models.batch import Pictures, part_box
+from warpkit.models.bodies import BodyModel
 from warpkit.models.data.cases import Case, Cases, Task
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.background import fill_background, person_hole
-from warpkit.models.geometric.matte import spread
 from warpkit.models.metrics import Faces, Judges, frechet_distance
 from warpkit.models.metrics.judges import cosines, known
+from warpkit.models.metrics.regions import FACING
+from warpkit.models.metrics.results import NAMES, Results, Tally
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.systems.liquid_warping.inputs import geometric_picture
-from warpkit.models.systems.liquid_warping.system import LiquidWarping
+from warpkit.models.tasks.compared import GeometricPictures, Renderer, SystemPictures, WarpedPictures
 
-METRICS = ("psnr", "ssim", "vgg", "lpips", "body_cs", "face_cs", "fid", "body_fd", "face_fd")
-"""Columns, in the papers' order."""
+__all__ = [
+    "GeometricPictures",
+    "Moved",
+    "Renderer",
+    "Results",
+    "SystemPictures",
+    "Tally",
+    "WarpedPictures",
+    "evaluate",
+]
+
 FRECHET = {"image": "fid", "body": "body_fd", "face": "face_fd"}
-NAMES: dict[Task, str] = {
-    "self": "Self-imitation",
-    "cross": "Cross-imitation",
-    "transfer": "Appearance transfer",
-    "views": "Novel views",
-}
 
 
 class Draws(Protocol):
@@ -39,75 +38,6 @@ class Draws(Protocol):
     def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
         """Sources and target of `batch` people."""
         ...
-
-
-class Renderer(Protocol):
-    """Anything that draws people: `parts`, passed by keyword, is given only where a case has them."""
-
-    def __call__(self, sources: Pictures, target_vertices: Tensor) -> Tensor:
-        """`[B, 3, H, W]` in [-1, 1] for sources of B people and `[B, V, 3]` NDC."""
-        ...
-
-
-Parts = Sequence[tuple[str, ...] | None] | None
-
-
-def batch_of(
-    sources: Pictures,
-    target_vertices: Tensor,
-    model: BodyModel,
-    condition: Condition,
-    visibility: Visibility,
-    parts: Parts = None,
-) -> Batch:
-    """A batch whose flow takes from each source its parts of the body alone (head of one, clothes of another)."""
-    batch = make_batch(sources, target_vertices, model, condition, visibility=visibility)
-    if parts is None:
-        return batch
-    of_face = model.parts.to(target_vertices.device)
-    wanted = [torch.tensor([PARTS.index(p) for p in PARTS if own is None or p in own]).to(of_face) for own in parts]
-    masks = torch.stack([torch.isin(of_face, own) for own in wanted]).expand(len(target_vertices), -1, -1)
-    size = batch.size
-    flow = mesh_flow(sources.vertices, target_vertices, model.faces, size, visibility=visibility, face_mask=masks)
-    visible = flow.visible
-    if visible is not None and batch.flow.visible is not None:
-        visible = visible & batch.flow.visible
-    return replace(batch, flow=Flow(flow.grid, visible))
-
-
-class GeometricPictures:
-    """The picture that needs no network: sources warped and blended, holes filled from round them, over the plate."""
-
-    def __init__(self, model: BodyModel) -> None:
-        self.model = model
-        self.condition = SurfaceCondition(model)
-
-    @torch.no_grad()
-    def __call__(self, sources: Pictures, target_vertices: Tensor, parts: Parts = None) -> Tensor:
-        """`[B, 3, H, W]`."""
-        batch = batch_of(sources, target_vertices, self.model, self.condition, "pixel", parts)
-        drawn = geometric_picture(batch)
-        colour = torch.stack([spread(c, s[0]) for c, s in zip(drawn.colour, drawn.seen, strict=True)])
-        plate = sources.plate
-        if plate is None:
-            pairs = zip(sources.image[:, 0], sources.alpha[:, 0, 0], strict=True)
-            plate = torch.stack([fill_background(image, person_hole(alpha)) for image, alpha in pairs])
-        return drawn.alpha * colour + (1 - drawn.alpha) * plate
-
-
-class SystemPictures:
-    """What a trained system draws."""
-
-    def __init__(self, system: LiquidWarping, model: BodyModel) -> None:
-        self.system = system.eval()
-        self.model = model
-        self.condition = system.condition(model)
-
-    @torch.no_grad()
-    def __call__(self, sources: Pictures, target_vertices: Tensor, parts: Parts = None) -> Tensor:
-        """`[B, 3, H, W]`."""
-        batch = batch_of(sources, target_vertices, self.model, self.condition, self.system.visibility, parts)
-        return self.system.render(self.system.encode_sources(batch), batch).image.float().clamp(-1, 1)
 
 
 class Moved:
@@ -128,117 +58,8 @@ class Moved:
         case = self.data.cases(task, step, sources)
         truth, real = (None if part is None else part.to(self.device) for part in (case.truth, case.real))
         given, vertices = case.sources.to(self.device), case.target_vertices.to(self.device)
-        return replace(case, sources=given, target_vertices=vertices, truth=truth, real=real)
-
-
-@dataclass
-class Tally:
-    """What one renderer got in one setting."""
-
-    values: dict[str, list[float]] = field(default_factory=dict)
-    """By metric, and metric/person in the widened mask: one a drawing, NaN where it does not apply."""
-    sets: dict[str, float] = field(default_factory=dict)
-    """Fréchet distances, of all drawings together."""
-    set_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of how many vectors each: made, real."""
-
-    def add(self, values: Mapping[str, Tensor]) -> None:
-        """Those of some more drawings."""
-        for name, value in values.items():
-            self.values.setdefault(name, []).extend(value.double().tolist())
-
-    def summary(self) -> dict[str, dict[str, float | int]]:
-        """Mean, standard error and number of what applies."""
-        return {name: _summary(values) for name, values in self.values.items()}
-
-
-@dataclass
-class Results:
-    """Everything of one run."""
-
-    settings: dict[str, Any]
-    judges: Judges
-    tallies: dict[tuple[Task, int], dict[str, Tally]] = field(default_factory=dict)
-    """By task and number of sources, then by renderer."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Tasks that the data do not have, and why."""
-
-    def to_json(self) -> str:
-        """All numbers, those of single drawings too, with the networks that made them."""
-        runs = []
-        for (task, sources), tallies in self.tallies.items():
-            first = next(iter(tallies.values()))
-            for name, tally in tallies.items():
-                run = {
-                    "task": task,
-                    "sources": sources,
-                    "renderer": name,
-                    "summary": tally.summary(),
-                    "against_first": {} if tally is first else _against(tally, first),
-                    "sets": tally.sets,
-                    "set_sizes": tally.set_sizes,
-                    "values": tally.values,
-                }
-                runs.append(run)
-        whole = {"settings": self.settings, "networks": self.judges.networks(), "skipped": self.skipped, "runs": runs}
-        return json.dumps(_plain(whole), indent=1, ensure_ascii=False, allow_nan=False)
-
-    def to_markdown(self) -> str:
-        """A table a setting."""
-        lines = ["# Evaluation", ""]
-        lines += [f"- {name}: {value}" for name, value in self.settings.items()]
-        lines += ["- networks:"]
-        lines += [f"  - {role}: {about}" for role, about in self.judges.networks().items()]
-        lines += [f"- not evaluated: {NAMES[task]}: {why}" for task, why in self.skipped.items()]  # type: ignore[index]
-        for (task, sources), tallies in self.tallies.items():
-            shots = "one source" if sources == 1 else f"{sources} sources"
-            lines += ["", f"## {NAMES[task]}, {shots}", "", *_table(tallies, self.judges)]
-        return "\n".join([*lines, ""])
-
-
-def _table(tallies: dict[str, Tally], judges: Judges) -> list[str]:
-    there = set().union(*(tally.values.keys() | tally.sets.keys() for tally in tallies.values()))
-    columns = [name for metric in METRICS for name in (metric, f"{metric}/person") if name in there]
-    heads = [judges.label(name.split("/")[0]) + (" (person)" if "/" in name else "") for name in columns]
-    rows = []
-    for renderer, tally in tallies.items():
-        summary, cells = tally.summary(), []
-        for column in columns:
-            if column in tally.sets:
-                made, real = tally.set_sizes[column]
-                cells.append(f"{tally.sets[column]:.4g} (of {made}, {real})")
-            elif summary.get(column, {"n": 0})["n"]:
-                one = summary[column]
-                cells.append(f"{one['mean']:.3f} ± {one['error']:.3f}" if one["n"] > 1 else f"{one['mean']:.3f}")
-            else:
-                cells.append("–")
-        n = max((len(values) for values in tally.values.values()), default=0)
-        rows.append(f"| {renderer} | {n} | {' | '.join(cells)} |")
-    return [f"| | drawings | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 2), *rows]
-
-
-def _summary(values: Sequence[float]) -> dict[str, float | int]:
-    there = [value for value in values if not math.isnan(value)]
-    mean = sum(there) / len(there) if there else math.nan
-    spread_ = sum((value - mean) ** 2 for value in there)
-    error = math.sqrt(spread_ / (len(there) - 1) / len(there)) if len(there) > 1 else math.nan
-    return {"mean": mean, "error": error, "n": len(there)}
-
-
-def _against(tally: Tally, first: Tally) -> dict[str, dict[str, float | int]]:
-    """The differences from the first renderer, drawing by drawing."""
-    both = tally.values.keys() & first.values.keys()
-    return {
-        name: _summary([a - b for a, b in zip(tally.values[name], first.values[name], strict=True)]) for name in both
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        gathered = None if case.gathered is None else case.gathered.to(self.device)
+        return replace(case, sources=given, target_vertices=vertices, truth=truth, real=real, gathered=gathered)
 
 
 Watch = Callable[[Task, int, int, Case, dict[str, Tensor]], None]
@@ -292,7 +113,7 @@ def evaluate(
         for number in sources:
             progress.stage(f"{NAMES[task]}, {number} source{'s' if number > 1 else ''}", count)
             results.tallies[task, number] = _setting(
-                renderers, _cases(data, task, number, count), faces, judges, task, number, watch, progress
+                renderers, _cases(data, task, number, count), model, faces, judges, task, number, watch, progress
             )
     return results
 
@@ -309,6 +130,7 @@ def _cases(data: Draws, task: Task, sources: int, count: int) -> Iterator[Case]:
 def _setting(
     renderers: Mapping[str, Renderer],
     cases: Iterator[Case],
+    model: BodyModel,
     faces: Faces,
     judges: Judges,
     task: Task,
@@ -328,14 +150,17 @@ def _setting(
         if case.truth is None:
             for role, them in flat.items():
                 real_sets.setdefault(role, []).append(known(them).cpu())
+        compare = None
+        if case.truth is not None:
+            boxes = {"face": _face_box(case.target_vertices, model, faces, case.truth)}
+            compare = judges.compared_with(case.truth.image[:, 0], case.truth.alpha[:, 0], boxes)
         pictures = {}
         for name, render in renderers.items():
-            extra = {} if case.parts is None else {"parts": case.parts}
-            image = pictures[name] = render(case.sources, case.target_vertices, **extra)
-            if case.truth is not None:
-                tallies[name].add(judges.distances(image, case.truth.image[:, 0], case.truth.alpha[:, 0]))
+            image = pictures[name] = render(case)
+            values = {} if compare is None else compare(image)
             vectors = judges.vectors(image, case.target_vertices, faces)
-            tallies[name].add({f"{r}_cs": cosines(vectors[r], real[r]) for r in ("body", "face") if r in vectors})
+            values |= {f"{r}_cs": cosines(vectors[r], real[r]) for r in ("body", "face") if r in vectors}
+            tallies[name].add(values, number, case.kind)
             if case.truth is None:
                 for role, made in vectors.items():
                     made_sets[name].setdefault(role, []).append(known(made).cpu())
@@ -349,3 +174,14 @@ def _setting(
                 tallies[name].sets[FRECHET[role]] = frechet_distance(made_all, real_all)
                 tallies[name].set_sizes[FRECHET[role]] = (len(made_all), len(real_all))
     return tallies
+
+
+def _face_box(vertices: Tensor, model: BodyModel, faces: Faces, truth: Pictures) -> Tensor:
+    """`[B, 4]` NDC: the heads of bodies `[B, V, 3]` with a margin for hair; NaN where the face is not seen."""
+    box = part_box(vertices, model, ("head",))
+    margin = 0.1 * (box[:, 3:] - box[:, 1:2])
+    aspect = truth.image.shape[-1] / truth.image.shape[-2]
+    margin = torch.cat([margin / aspect, margin], 1)
+    box = torch.cat([box[:, :2] - margin, box[:, 2:] + margin], 1)
+    hidden = faces.facing(vertices, aspect) < FACING
+    return box.masked_fill(hidden[:, None], torch.nan)

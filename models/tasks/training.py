@@ -25,7 +25,7 @@ CONFIGS = Path(__file__).parent.parent / "training" / "configs"
 PEOPLE = {"size", "seed", "scale", "head_share", "pose_gap", "supersample", "faults", "flat_light", "backgrounds",
           "motions", "baked", "baked_share", "gathered", "reuse", "pool", "atlas_size"}  # fmt: skip
 GATHERED = {"reuse", "pool", "atlas_size"}
-CLIPS = {"folder", "size", "task", "seed", "by", "test_share", "least_fit"}
+CLIPS = {"folder", "size", "task", "seed", "by", "test_share", "data_set_split", "least_fit"}
 COMMON = {"kind", "body", "body_folder"}
 
 

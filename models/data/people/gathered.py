@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from warpkit.models.batch import Geometric, Pictures
 from warpkit.models.bodies import Body, Camera
+from warpkit.models.data.cases import Case, Gathered
 from warpkit.models.data.people.cut import thickness
 from warpkit.models.data.people.faults import body_errors, mask_errors, picture_errors, recovered
 from warpkit.models.data.people.layers import LAYERS
 from warpkit.models.data.people.poses import any_pose, pose_near, yaw_of
 from warpkit.models.data.people.render import Light, draw
-from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, seeded
+from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, kind_of, seeded
 from warpkit.models.data.people.wardrobe import Outfits
 from warpkit.models.geometric.appearance import gather_appearance
 from warpkit.models.geometric.matte import estimate_foreground, refine_alpha
@@ -51,6 +52,8 @@ class _Person:
     light: Light
     shape_error: Tensor
     """[1, K]."""
+    bodies: Body
+    """N of them: as given, in the pixels of the whole pictures."""
 
 
 class GatheredPeople:
@@ -89,17 +92,27 @@ class GatheredPeople:
     @torch.no_grad()
     def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
         """Sources (N = `sources`) and target (N = 1) of `batch` people; the target's `geometric` is drawn from them."""
+        people = self._shown(step, batch, sources)
+        targets = [self._target(person, step, row) for row, person in enumerate(people)]
+        return Pictures.joined([person.sources for person in people]), Pictures.joined(targets)
+
+    def case(self, step: int, sources: int) -> Case:
+        """What `draw` gives of one person, as a case of self-imitation."""
+        (person,) = self._shown(step, 1, sources)
+        target = self._target(person, step, 0)
+        assert target.geometric is not None
+        gathered = Gathered(target.geometric[:, 0], person.geometric.appearance, person.bodies)
+        kind = kind_of(person.outfit)
+        return Case(person.sources, target.vertices[:, 0], target, gathered=gathered, kind=kind)
+
+    def _shown(self, step: int, batch: int, sources: int) -> list[_Person]:
+        """Whom a step shows."""
         window, within = divmod(step, self.window)
         turn, group = divmod(within, self.pool)
         dice = seeded(self.people.seed, self.people.split, "turns", window, turn)
         order = torch.randperm(self.pool * batch, generator=dice)[group * batch : (group + 1) * batch].tolist()
         room = max(LEAST_KEPT, self.pool * batch)
-        shown, targets = [], []
-        for row, number in enumerate(order):
-            person = self._person(window, number, sources, room)
-            shown.append(person.sources)
-            targets.append(self._target(person, step, row))
-        return Pictures.joined(shown), Pictures.joined(targets)
+        return [self._person(window, number, sources, room) for number in order]
 
     def _person(self, window: int, number: int, sources: int, room: int) -> _Person:
         key = (window, number, sources)
@@ -126,7 +139,7 @@ class GatheredPeople:
         shape_error = fuller + body_errors(1, model.num_shape, dice)[1]
         plate = data.background(data.scale, dice)
         person = _Person(
-            None, None, outfit, worn, pose, yaw, near_head, centre, scale, light, shape_error  # type: ignore[arg-type]
+            None, None, outfit, worn, pose, yaw, near_head, centre, scale, light, shape_error, None  # type: ignore
         )  # fmt: skip
 
         gap = data.gap(window * self.window)
@@ -145,7 +158,8 @@ class GatheredPeople:
             views.append(View(estimate_foreground(picture, mask), mask, given[index]))
         appearance = gather_appearance(views, model, atlas_size=self.atlas_size)
         shown = self._cut(person, views, image.cpu(), true, plate, dice).to(data.device)
-        return replace(person, sources=shown, geometric=GeometricRenderer(self._placed, appearance.to(data.device)))
+        renderer = GeometricRenderer(self._placed, appearance.to(data.device))
+        return replace(person, sources=shown, geometric=renderer, bodies=given)
 
     def _target(self, person: _Person, step: int, row: int) -> Pictures:
         data = self.people

@@ -3,29 +3,39 @@
 Bodies, cameras and masks are exact here; recovery's errors belong to self-imitation, which is `RenderedPeople.draw`.
 """
 
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from warpkit.models.batch import Pictures
-from warpkit.models.bodies import JOINTS, PARTS, Camera, mirror_pose
-from warpkit.models.data.cases import TASKS, Case, Task
+from warpkit.models.batch import Geometric, Pictures
+from warpkit.models.bodies import JOINTS, PARTS, Body, Camera, mirror_pose
+from warpkit.models.data.cases import TASKS, Case, Gathered, Task
 from warpkit.models.data.people.cut import thickness
+from warpkit.models.data.people.gathered import GatheredPeople
 from warpkit.models.data.people.layers import LAYERS
 from warpkit.models.data.people.poses import any_pose, poses_of, turned
 from warpkit.models.data.people.render import draw
-from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, seeded
-from warpkit.models.data.people.wardrobe import Outfits, people
+from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, kind_of, seeded
+from warpkit.models.data.people.wardrobe import Outfits
+from warpkit.models.geometric.appearance import ATLAS, Appearance, gather_appearance
+from warpkit.models.geometric.assemble import assemble
+from warpkit.models.geometric.matte import estimate_foreground
+from warpkit.models.geometric.renderer import GeometricRenderer
+from warpkit.models.geometric.view import View
+from warpkit.models.geometric.whole_frame import whole_frame
 
 REAL = 8
 """Real pictures of the person beside each cross-imitation: the paper's candidates."""
 VIEWS = tuple(range(30, 360, 30))
 """Degrees round a person in A-pose."""
-CLOTHES = ("top", "sleeve", "neckline", "collar", "print_", "bottom", "skirt", "waist", "coat", "shoe", "sock")
+CLOTHES = ("top", "sleeve", "neckline", "collar", "print_", "bottom", "skirt", "waist", "coat", "shoe", "sock", "dyed")
 """How the names of those fields of an outfit begin that are put on and taken off."""
 GARMENTS = ("shoes", "bottom", "skirt", "top", "coat")
 """The layers that are."""
+CLOTHED = tuple(part for part in PARTS if part != "head")
 
 
 def redressed(outfit: Outfits, dressed_as: Outfits) -> Outfits:
@@ -33,49 +43,85 @@ def redressed(outfit: Outfits, dressed_as: Outfits) -> Outfits:
     fields = [name for name in outfit.__dataclass_fields__ if name.startswith(CLOTHES)]
     garments = torch.tensor([layer in GARMENTS for layer in LAYERS])
     worn = torch.where(garments, dressed_as.worn, outfit.worn)
-    return replace(outfit, worn=worn, **{name: getattr(dressed_as, name) for name in fields})
+    baked = torch.cat([outfit.baked[:, :1], dressed_as.baked[:, 1:]], 1)
+    return replace(outfit, worn=worn, baked=baked, **{name: getattr(dressed_as, name) for name in fields})
+
+
+@dataclass(frozen=True)
+class _Shots:
+    """One person in one place."""
+
+    pictures: Pictures
+    """B = 1, N of them."""
+    bodies: Body
+    """Of the pictures, and after them bodies that were only asked for; on the CPU."""
+    vertices: Tensor
+    """[N + ..., V, 3] of all these bodies, NDC."""
 
 
 class HeldOut(RenderedPeople):
-    """Rendered people with all tasks of the protocol; arguments as of `RenderedPeople`."""
+    """Rendered people with all tasks of the protocol.
+
+    Args:
+        *arguments: as of `RenderedPeople`.
+        gathered: each case comes with what the renderer of `warpkit imitate` makes of it, and its sources cut as there.
+        atlas_size: texels along a side of what is gathered; None: enough for pictures of this size.
+        **options: as of `RenderedPeople`; gathered cases show whole people, `scale` is not for them.
+    """
 
     tasks = TASKS
+
+    def __init__(self, *arguments: Any, gathered: bool = False, atlas_size: int | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if gathered and self.scale != self.size:
+            raise ValueError("scale: gathered cases show whole people; leave it out")
+        self.atlas_size = min(ATLAS, 2 * self.size) if atlas_size is None else atlas_size
+        self.gathered = GatheredPeople(self, reuse=1, atlas_size=self.atlas_size) if gathered else None
+        self._placed = self.model
+        if self.device.type != "cpu" and isinstance(self.model, nn.Module):
+            self._placed = deepcopy(self.model).to(self.device)
 
     @torch.no_grad()
     def cases(self, task: Task, step: int, sources: int) -> Case:
         """The case of a number, the same for the same arguments.
 
-        - "self": one sample of `draw`.
+        - "self": one sample of `draw`, or of `GatheredPeople`.
         - "cross": a person with her own shape in the pose of somebody else; real pictures of her beside it.
         - "transfer": the last source is the reference, whose head is kept; the others show the same person in the
           clothes that are wanted. Truth: those clothes in the reference's pose.
         - "views": an A-pose every 30° round, from `sources` views spread evenly.
         """
         if task == "self":
-            sources_, target = self.draw(step, 1, sources)
-            return Case(sources_, target.vertices[:, 0], target)
+            if self.gathered is not None:
+                return self.gathered.case(step, sources)
+            drawn = self.draw_with_truth(step, 1, sources)
+            return Case(drawn.sources, drawn.target.vertices[:, 0], drawn.target)
         dice = seeded(self.seed, self.split, task, step)
         numbers = IDENTITIES[self.split]
         first, other = (numbers[int(torch.randint(len(numbers), (1,), generator=dice))] for _ in range(2))
-        outfit = people(self.model, [first])
+        outfit = self.outfits([first], dice)
         if task == "views":
             return self._views(outfit, sources, dice)
         if task == "transfer":
-            return self._transfer(outfit, people(self.model, [other]), sources, dice)
+            dressed_as = self.outfits([other], dice)
+            while kind_of(dressed_as) != kind_of(outfit):  # painted clothes and photographed ones are not mixed
+                dressed_as = self.outfits([other], dice)
+            return self._transfer(outfit, dressed_as, sources, dice)
         own = poses_of(self.frames, sources + REAL, 1.0, dice)
         yaw = float(torch.rand(1, generator=dice) * 2 - 1)  # within a right angle to the front, mostly
         reference = turned(any_pose(self.frames, dice), yaw, dice)[None]
         shots = self._shoot([outfit] * len(own), own, dice, extra=reference)
-        return Case(shots[0][:sources], shots[1], real=shots[0][sources:])
+        case = Case(shots.pictures[:sources], shots.vertices[-1:], real=shots.pictures[sources:], kind=kind_of(outfit))
+        return self._with_gathered(case, shots.bodies[:sources], shots.bodies[-1])
 
     def _transfer(self, outfit: Outfits, dressed_as: Outfits, sources: int, dice: torch.Generator) -> Case:
         wanted = redressed(outfit, dressed_as)
         poses = poses_of(self.frames, sources + 1, 1.0, dice)  # the reference's first, then the sources'
         poses = torch.cat([poses[1:], poses[:1], poses[:1]])
-        shots, _ = self._shoot([wanted] * sources + [outfit, wanted], poses, dice)
-        clothed: tuple[str, ...] = tuple(part for part in PARTS if part != "head")
-        truth = shots[-1:]
-        return Case(shots[:-1], truth.vertices[:, 0], truth, parts=(*[clothed] * sources, ("head",)))
+        shots = self._shoot([wanted] * sources + [outfit, wanted], poses, dice)
+        truth, parts = shots.pictures[-1:], (*[CLOTHED] * sources, ("head",))
+        case = Case(shots.pictures[:-1], truth.vertices[:, 0], truth, parts=parts, kind=kind_of(outfit))
+        return self._with_gathered(case, shots.bodies[:-1], shots.bodies[-1])
 
     def _views(self, outfit: Outfits, sources: int, dice: torch.Generator) -> Case:
         half = torch.zeros(len(JOINTS), 3)
@@ -85,44 +131,76 @@ class HeldOut(RenderedPeople):
         targets = [angle for angle in VIEWS if angle not in shown]
         pose = (half + mirror_pose(half)).expand(sources + len(targets), -1, -1).clone()
         pose[:, 0, 1] = torch.deg2rad(torch.tensor([*shown, *targets]).float())
-        shots, _ = self._shoot([outfit] * len(pose), pose, dice)
-
-        def for_each(values: Tensor) -> Tensor:
-            return values.expand(len(targets), *values.shape[1:])
-
-        given, plate = shots[:sources], for_each(shots.plate) if shots.plate is not None else None
-        truth = shots[sources:]
-        return Case(
-            Pictures(
-                for_each(given.image), for_each(given.alpha), for_each(given.vertices), for_each(given.valid), plate
-            ),
-            truth.vertices[0],
-            Pictures(
-                truth.image[0][:, None], truth.alpha[0][:, None], truth.vertices[0][:, None], truth.valid.T, plate
-            ),
-            names=tuple(f"{angle}°" for angle in targets),
+        shots = self._shoot([outfit] * len(pose), pose, dice)
+        given, truth = shots.pictures[:sources], shots.pictures[sources:]
+        plate = None if given.plate is None else given.plate.expand(len(targets), -1, -1, -1)
+        each = Pictures(
+            truth.image[0][:, None], truth.alpha[0][:, None], truth.vertices[0][:, None], truth.valid.T, plate
         )
+        names = tuple(f"{angle}°" for angle in targets)
+        case = Case(given, truth.vertices[0], each, names=names, kind=kind_of(outfit))
+        return self._with_gathered(case, shots.bodies[:sources], shots.bodies[sources:])
+
+    def _with_gathered(self, case: Case, sources: Body, targets: Body) -> Case:
+        """The case with what is gathered from its sources, which are cut as photos are, where that is asked for."""
+        if self.gathered is None:
+            return case
+        views = []
+        for image, alpha, number in zip(
+            case.sources.image[0], case.sources.alpha[0, :, 0], range(len(sources.pose)), strict=True
+        ):
+            views.append(View(estimate_foreground(image.cpu(), alpha.cpu()), alpha.cpu(), sources[number]))
+        if case.parts is None:
+            appearance = gather_appearance(views, self.model, atlas_size=self.atlas_size)
+        else:
+            kinds = list(dict.fromkeys(case.parts))
+            groups = [[view for view, own in zip(views, case.parts, strict=True) if own == parts] for parts in kinds]
+            each = [gather_appearance(group, self.model, atlas_size=self.atlas_size) for group in groups]
+            appearance = assemble(each, [PARTS if own is None else own for own in kinds], self.model)
+        appearance = appearance.to(self.device)
+        own = torch.stack([view.image for view in views]).to(self.device)
+        image = torch.where(case.sources.alpha > 0.05, own[None], case.sources.image)
+        gathered = Gathered(self._geometric(appearance, targets), appearance, sources)
+        return replace(case, sources=replace(case.sources, image=image), gathered=gathered)
+
+    def _geometric(self, appearance: Appearance, targets: Body) -> Geometric:
+        size, render = (self.size, self.size), GeometricRenderer(self._placed, appearance)
+        drawn = [whole_frame(render(targets[n].to(self.device), size), size) for n in range(len(targets.pose))]
+        parts = ("colour", "seen", "confidence", "alpha")
+        return Geometric(*(torch.cat([getattr(one, part) for one in drawn]) for part in parts))
 
     def _shoot(
         self, outfits: list[Outfits], pose: Tensor, dice: torch.Generator, extra: Tensor | None = None
-    ) -> tuple[Pictures, Tensor]:
-        """Pictures (B = 1) of one person in given outfits and poses in one place; and the body in `extra` poses."""
+    ) -> _Shots:
+        """Pictures of one person in given outfits and poses in one place; and the body in `extra` poses."""
         count, size = len(pose), (self.size, self.size)
         outfit = Outfits.joined(outfits)
         poses = pose if extra is None else torch.cat([pose, extra])
-        body = self.model(poses, outfit.shape[:1])
-        low, high = body[..., :2].amin(1), body[..., :2].amax(1)
+        naked = self.model(poses, outfit.shape[:1])
+        low, high = naked[..., :2].amin(1), naked[..., :2].amax(1)
         scale = (0.9 * self.size / (high - low).amax()).expand(len(poses))
-        offset = self.size / 2 - (low + high) / 2 * scale[:, None] * body.new_tensor([1.0, -1.0])
+        offset = self.size / 2 - (low + high) / 2 * scale[:, None] * naked.new_tensor([1.0, -1.0])
         camera = Camera(scale, offset)
-        vertices = camera.project(body, size).to(self.device)
+        vertices = camera.project(naked, size).to(self.device)
         dressed = outfit.to(self.device)
         worn = {layer: thickness(layer, self.figure, dressed) for layer in LAYERS[1:]}
         light = self.light(1, count, dice)
-        shown = Camera(scale[:count], offset[:count]).to(self.device)
-        bodies = body[:count].to(self.device)
-        made = draw(self.figure, dressed, worn, bodies, shown, light, size, self.supersample)
+        drawn = naked[:count]
+        if self.photos is not None:
+            drawn = self.model(pose, outfit.shape[:1], offsets=self.photos.offsets_of(outfit.baked))
+        made = draw(
+            self.figure,
+            dressed,
+            worn,
+            drawn.to(self.device),
+            camera[slice(count)].to(self.device),
+            light,
+            size,
+            self.supersample,
+            self.photos,
+        )
         plate = self.background(self.size, dice)[None]
         image = made.colour + (1 - made.alpha) * plate
         valid = torch.ones(1, count, dtype=torch.bool, device=self.device)
-        return Pictures(image[None], made.alpha[None], vertices[None, :count], valid, plate), vertices[count:]
+        pictures = Pictures(image[None], made.alpha[None], vertices[None, :count], valid, plate)
+        return _Shots(pictures, Body(poses, outfit.shape[:1].expand(len(poses), -1), camera), vertices)

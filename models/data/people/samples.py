@@ -274,6 +274,11 @@ class RenderedPeople:
         return made_up(size, dice, self.device)
 
 
+def kind_of(outfit: Outfits) -> str:
+    """Of the first person: what their skin and clothes are."""
+    return "photographic" if bool(outfit.baked[0, 0] >= 0) else "painted"
+
+
 def seeded(*parts: object) -> torch.Generator:
     """Chance that is the same for the same parts, everywhere."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
