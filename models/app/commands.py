@@ -12,6 +12,7 @@ from warpkit.models.app.personalize import personalize
 from warpkit.models.app.prepare import prepare
 from warpkit.models.app.study import study
 from warpkit.models.app.train import train
+from warpkit.models.app.transfer import transfer
 from warpkit.models.app.view import view
 
 app = typer.Typer(
@@ -175,6 +176,7 @@ def doctor(debug: Debug = False) -> None:
         print(*report(), sep="\n")
 
 
+app.command()(transfer)
 app.command()(view)
 app.command()(prepare)
 app.command()(train)

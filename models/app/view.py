@@ -26,9 +26,13 @@ def view(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     person: Annotated[int | None, typer.Option(min=1, help="Which person of a photo, 1 being the largest.")] = None,
     fps: Annotated[float, typer.Option(min=1, max=240, help="Views per second of a video.")] = 25.0,
+    renderer: Annotated[
+        str | None,
+        typer.Option(help="geometric or learned; learned where this installation has a trained model."),
+    ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint of `warpkit train` or `personalize` that draws; geometry alone if none."),
+        typer.Option(help="A checkpoint of `warpkit train` or `personalize` that draws in place of the embedded one."),
     ] = None,
     frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
@@ -38,14 +42,14 @@ def view(
     with sentences(debug), Bars() as bars:
         from warpkit.models import tasks
         from warpkit.models.app.clip import check_outputs, check_views, write
-        from warpkit.models.tasks.view import columns_of_person, parse_angles, parse_shift, same_length
+        from warpkit.models.tasks.view import columns_of_person, labels_of, parse_angles, parse_shift, same_length
 
         check_outputs(out, frames, force)
-        turns = {
-            name: parse_angles(text, name)
-            for name, text in (("azimuth", azimuth), ("elevation", elevation), ("roll", roll))
-        }
-        angles = same_length(**turns)
+        angles = same_length(
+            azimuth=parse_angles(azimuth, "azimuth"),
+            elevation=parse_angles(elevation, "elevation"),
+            roll=parse_angles(roll, "roll"),
+        )
         check_views(out, len(angles[0]), sheet)
         result = tasks.view(
             photos,
@@ -58,12 +62,16 @@ def view(
             device=device,
             person=person,
             fps=fps,
+            renderer=renderer,  # type: ignore[arg-type]  # checked there
             weights=weights,
             progress=bars,
         )
-        several = {name: all_of for name, all_of in zip(turns, angles, strict=True) if len(set(all_of)) > 1}
-        labels = [
-            ", ".join(f"{name} {angle:g}" for name, angle in zip(several, each, strict=True))
-            for each in zip(*several.values(), strict=True)
-        ]
-        write(result, out, bars, frames=frames, labels=labels, columns=columns_of_person(result), force=force)
+        write(
+            result,
+            out,
+            bars,
+            frames=frames,
+            labels=labels_of(*angles),
+            columns=columns_of_person(result) if sheet else None,
+            force=force,
+        )

@@ -5,6 +5,7 @@ clothes and limbs look alike from both sides, from its opposite (front for back)
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,10 +60,17 @@ class Appearance:
     """[F, 3] into atlas_vertices."""
     seen: Tensor
     """[V] in [0, 1]: whether any picture saw the vertex."""
+    allowed: Tensor | None = None
+    """[1, S, T, T] in [0, 1], laid out as the atlas: how far each picture gives the surface there its colours, where
+    they are of several people; None: all of them, everywhere."""
+    faces: Tensor | None = None
+    """[1, S, F] bool: the faces of which any texel is allowed to each picture; None: all."""
 
     def to(self, device: torch.device) -> "Appearance":
         """The same on another device."""
-        return Appearance(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in values.items()}
+        return Appearance(**moved)
 
 
 def visibility(view: View, sight: Sight) -> Tensor:

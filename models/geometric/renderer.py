@@ -73,12 +73,15 @@ class GeometricRenderer:
         shift = target.new_tensor([(size[1] - 2.0 * left) / width - 1.0, (size[0] - 2.0 * top) / height - 1.0, 0.0])
         inner = (factor * height, factor * width)
         fragments = rasterize(target * scale + shift, model.faces, inner)
-        flow = compose_flow(appearance.vertices, model.faces, fragments)
+        flow = compose_flow(appearance.vertices, model.faces, fragments, face_mask=appearance.faces)
         arm = self._arm[fragments.face_index[0].clamp(min=0).long()]
         sampled = believed_colours(warp(appearance.images, flow)[0], arm)
         shares = interpolate(appearance.blend, model.faces, fragments)[0].permute(2, 0, 1)  # [S + 1, h, w]
         texels = interpolate(appearance.atlas_vertices, appearance.atlas_faces, fragments)
-        filled = warp(appearance.atlas, Flow(texels[:, None]))[0]
+        unfolded = Flow(texels[:, None])
+        filled = warp(appearance.atlas, unfolded)[0]
+        if appearance.allowed is not None:
+            shares = torch.cat([shares[:-1] * warp(appearance.allowed, unfolded)[0], shares[-1:]])
         seen = (shares[:-1, None] * sampled).sum(0)
         covered = (fragments.face_index >= 0).to(filled)
         share = covered - seen[3:]

@@ -14,13 +14,15 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.framing import frame_motion
 from warpkit.models.media.images import parse_color
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.imitate import (
     SIZES,
     Imitation,
+    RendererName,
     _extent,
     check_background,
     choose_device,
+    choose_system,
     make_plate,
 )
 from warpkit.models.tasks.sources import gather, notes, read_sources, standing_body
@@ -168,6 +170,7 @@ def view(
     device: str = "auto",
     person: int | None = None,
     fps: float = 25.0,
+    renderer: RendererName | None = None,
     weights: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Imitation:
@@ -188,8 +191,9 @@ def view(
         device: "cpu", "cuda" or "auto".
         person: which person of a photo with several, counted from 1 in order of size; the largest by default.
         fps: frames a second, of the views as a clip.
-        weights: the checkpoint of a trained or personalized system that draws the person, at a size that is a multiple
-            of 8; the geometric picture if None.
+        renderer: "geometric" or "learned"; None: learned, where this installation has a trained model or `weights` are
+            given.
+        weights: the checkpoint of a trained or personalized system that draws the person; the embedded model if None.
         progress: told of each stage.
 
     Returns:
@@ -204,9 +208,9 @@ def view(
             for name, value in (("azimuth", azimuth), ("elevation", elevation), ("roll", roll))
         }
     )
-    check_size(size, weights)
     check_background(background)
-    system = None if weights is None else load(Path(weights))
+    system = choose_system(renderer, weights)
+    check_size(size, system)
     where = choose_device(device)
     model = load_body(body, body_folder)
     with torch.no_grad():
@@ -233,12 +237,21 @@ def view(
     )
 
 
-def check_size(size: int, weights: str | Path | None = None) -> None:
+def check_size(size: int, system: LiquidWarping | None = None) -> None:
     """Raises InputError for a size of frames that cannot be made."""
     if size not in SIZES or size % 2:
         raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
-    if weights is not None and size % 8:
-        raise InputError(f"a trained system draws sizes that are multiples of 8, {size} came")
+    if system is not None and system.preset.layers != "small" and size % 8:
+        raise InputError(f"the preset {system.preset.name!r} draws sizes that are multiples of 8, {size} came")
+
+
+def labels_of(azimuth: Sequence[float], elevation: Sequence[float], roll: Sequence[float]) -> list[str]:
+    """What a sheet calls each of the views: the angles that are not the same in all of them."""
+    named = {"azimuth": azimuth, "elevation": elevation, "roll": roll}
+    differing = {name: angles for name, angles in named.items() if len(set(angles)) > 1}
+    return [
+        ", ".join(f"{name} {angles[number]:g}" for name, angles in differing.items()) for number in range(len(azimuth))
+    ]
 
 
 def columns_of_person(clip: Imitation) -> slice:
