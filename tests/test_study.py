@@ -127,3 +127,33 @@ def test_the_commands(results, tmp_path):
     assert done.exit_code == 0, done.output
     assert "| theirs | 12 | 100.0% |" in done.output
     assert CliRunner().invoke(app, ["study", "tally", str(results)]).exit_code == 2
+
+
+def test_sheets_show_every_group_under_its_letters(tmp_path):
+    pytest.importorskip("PIL")
+    import numpy as np
+
+    from warpkit.models.media.images import read_image, write_image
+
+    for method, light in (("ours", 90), ("theirs", 200), ("_source", 10)):
+        for case in range(5):
+            picture = np.full((80, 64, 3), light + case, np.uint8)
+            write_image(tmp_path / "results" / method / f"{case}.png", picture)
+    assert make_study(tmp_path / "results", tmp_path / "study", sheets=2, height=80) == 5
+    sheets = sorted((tmp_path / "study").glob("sheet_*.png"))
+    assert [sheet.name for sheet in sheets] == ["sheet_01.png", "sheet_02.png", "sheet_03.png"]
+    key = json.loads((tmp_path / "study" / KEY).read_text())["groups"]
+    sheet = read_image(sheets[0])
+    for row, group in enumerate(list(key)[:2]):
+        middle = sheet[6 + row * 112 + 26 + 40, 38::70, 0][:3]  # source, A, B
+        assert middle[0] < 20
+        assert [("ours", "theirs")[int(light > 150)] for light in middle[1:]] == [key[group]["A"], key[group]["B"]]
+
+
+def test_sheets_of_videos_are_refused(tmp_path):
+    for method in ("ours", "theirs"):
+        (tmp_path / "results" / method).mkdir(parents=True)
+        (tmp_path / "results" / method / "1.mp4").write_bytes(b"x")
+    with pytest.raises(InputError, match="sheets are made of pictures"):
+        make_study(tmp_path / "results", tmp_path / "study", sheets=1)
+    assert not (tmp_path / "study").exists()

@@ -19,6 +19,10 @@ def make(
     groups: Annotated[int | None, typer.Option(min=1, help="So many of the cases; all if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Of the choice and the order.")] = 0,
     methods: Annotated[str, typer.Option(help="Which folders, with commas; all if not given.")] = "",
+    sheets: Annotated[
+        int | None, typer.Option(min=1, help="Also contact sheets of so many groups: sheet_01.png, …")
+    ] = None,
+    height: Annotated[int, typer.Option(min=16, help="Of the pictures on sheets, pixels.")] = 512,
     debug: Debug = False,
 ) -> None:
     """Writes groups of results under letters, shuffled, with a hidden file that says whose they are."""
@@ -26,7 +30,7 @@ def make(
         from warpkit.models.metrics.study import ANSWERS, make_study
 
         named = [name.strip() for name in methods.split(",") if name.strip()]
-        count = make_study(results, out, groups=groups, seed=seed, methods=named)
+        count = make_study(results, out, groups=groups, seed=seed, methods=named, sheets=sheets, height=height)
         print(f"{out}: {count} groups; write the letter of the best of each into {out / ANSWERS}")
 
 

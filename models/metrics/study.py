@@ -22,11 +22,19 @@ from warpkit.models.errors import InputError
 KEY = ".key.json"
 """Whose the letters are; not for those who answer."""
 ANSWERS = "answers.csv"
-SHOWN = (".png", ".jpg", ".jpeg", ".webp", ".mp4", ".mov", ".mkv")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+SHOWN = (*PICTURES, ".mp4", ".mov", ".mkv")
 
 
 def make_study(
-    results: Path, out: Path, *, groups: int | None = None, seed: int = 0, methods: Sequence[str] = ()
+    results: Path,
+    out: Path,
+    *,
+    groups: int | None = None,
+    seed: int = 0,
+    methods: Sequence[str] = (),
+    sheets: int | None = None,
+    height: int = 512,
 ) -> int:
     """Writes a study of results that lie in a folder a method, under the same file names.
 
@@ -36,12 +44,15 @@ def make_study(
         groups: so many of the cases, chosen by chance; None: all.
         seed: of the choice and of each group's order.
         methods: which folders; none given: all.
+        sheets: so many groups to a contact sheet, `sheet_01.png`, …: a row each, letters from left to right; None: no
+            sheets.
+        height: of the pictures on sheets, pixels.
 
     Returns:
         The number of groups.
 
     Raises:
-        InputError: fewer than two methods, no case that all of them have, or `out` is not empty.
+        InputError: fewer than two methods, no case that all of them have, sheets of videos, or `out` is not empty.
     """
     if not results.is_dir():
         raise InputError(f"{results}: there is no such folder of results")
@@ -60,6 +71,8 @@ def make_study(
         raise InputError(f"{results}: has {len(cases)} cases that all methods drew, fewer than {groups}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already; a study is written into a new folder")
+    if sheets is not None and (videos := [case for case in cases if Path(case).suffix.lower() not in PICTURES]):
+        raise InputError(f"{results}: sheets are made of pictures; {videos[0]} is none")
     chance = random.Random(seed)
     chosen = chance.sample(cases, len(cases) if groups is None else groups)
     letters = string.ascii_uppercase[: len(compared)]
@@ -80,7 +93,23 @@ def make_study(
         rows.writerow(["group", "best"])
         rows.writerows([group, ""] for group in key)
     (out / KEY).write_text(json.dumps({"study": _name(key), "seed": seed, "groups": key}, indent=1))
+    if sheets is not None:
+        _write_sheets(out, list(key), letters, sheets, height)
     return len(chosen)
+
+
+def _write_sheets(out: Path, groups: list[str], letters: str, each: int, height: int) -> None:
+    from warpkit.models.media.draw import contact_sheet
+    from warpkit.models.media.images import read_image, write_image
+
+    for number, first in enumerate(range(0, len(groups), each), 1):
+        rows = []
+        for group in groups[first : first + each]:
+            files = {path.stem: path for path in sorted((out / group).iterdir())}
+            beside = [name for name in files if name not in letters and files[name].suffix.lower() in PICTURES]
+            order = [*beside, *letters]
+            rows.append((f"{group}: {', '.join(order)}", [read_image(files[name]) for name in order]))
+        write_image(out / f"sheet_{number:02d}.png", contact_sheet(rows, height))
 
 
 def _files(folder: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """Motion imitation: a person from photos moves as a reference does (Liquid Warping GAN with Attention, section 3.6)."""
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -73,19 +73,27 @@ class Imitation:
         """Sentences that the user should see."""
         self._beside = _Beside(sources[0], bodies, model, video, fps, framing.size) if side_by_side else None
         self._placed = on_device(model, device)
-        self.renderer: GeometricRenderer | LearnedRenderer
-        if system is None:
-            self.renderer = GeometricRenderer(self._placed, appearance.to(device))
-        else:
-            resolution = _as_large(sources, framing.body(bodies))
-            views = [source.view(resolution) for source in sources]
-            self.renderer = LearnedRenderer(system, self._placed, views, appearance.to(device))
+        self.renderer = self._drawer(system)
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
         self._offsets = appearance.offsets.to(device)
         feet = [number for number, part in enumerate(PARTS) if part.endswith("foot")]
         of_feet = torch.isin(model.parts, torch.tensor(feet, device=model.parts.device))
         self._feet = model.faces[of_feet].long().unique() if shadow else None
+
+    def drawn_by(self, system: LiquidWarping | None) -> "Imitation":
+        """The same imitation with another renderer; the geometric one if None."""
+        other = copy(self)
+        other.renderer = self._drawer(system)
+        return other
+
+    def _drawer(self, system: LiquidWarping | None) -> GeometricRenderer | LearnedRenderer:
+        appearance = self.appearance.to(self.device)
+        if system is None:
+            return GeometricRenderer(self._placed, appearance)
+        resolution = _as_large(self.sources, self.framing.body(self.bodies))
+        views = [source.view(resolution) for source in self.sources]
+        return LearnedRenderer(system, self._placed, views, appearance)
 
     @torch.no_grad()
     def render(self, index: int) -> Layer:

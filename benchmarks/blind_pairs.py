@@ -1,0 +1,96 @@
+"""Pairs of pictures for a blind study: held-out photo-like people, drawn by two renderers.
+
+`python -m benchmarks.blind_pairs small.safetensors --out out/pairs` draws P008, P009 and P010 of the package openpeople
+(pictures made by a model; nobody real; never baked or trained on) in 30 poses, by geometry alone and by the system, and
+makes a study of it: `out/pairs/study` with shuffled groups, sheets to look at and `answers.csv`. Then
+`warpkit study tally out/pairs/study`.
+"""
+
+import argparse
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.demo import four_views, outdoor
+from warpkit.models.data.motion import Motion
+from warpkit.models.data.motion_library import MOTIONS, make_motion
+from warpkit.models.errors import InputError
+from warpkit.models.media.draw import fit_into
+from warpkit.models.media.images import write_image
+from warpkit.models.media.output import check_folder_output
+from warpkit.models.metrics.study import ANSWERS, make_study
+from warpkit.models.tasks import imitate
+from warpkit.models.tasks.imitate import choose_system
+
+PEOPLE = ("P008", "P009", "P010")
+SOURCES = {"outdoors": outdoor, "sides": four_views}
+GEOMETRIC, TRAINED = "geometric", "trained"
+
+
+def poses(count: int, seed: int) -> Motion:
+    """So many frames out of the library's motions, of as many motions as there are, in one place."""
+    chance = random.Random(seed)
+    names = [name for _ in range(count // len(MOTIONS) + 1) for name in chance.sample(sorted(MOTIONS), len(MOTIONS))]
+    frames = []
+    for name in names[:count]:
+        rotations = make_motion(name).rotations
+        frames.append(rotations[chance.randrange(len(rotations))])
+    height = make_motion(names[0]).height
+    return Motion(1.0, torch.stack(frames), torch.zeros(count, 2), torch.ones(count), height)
+
+
+def casts(pairs: int, seed: int) -> Iterator[tuple[str, str, Motion]]:
+    """Person, sources and poses: as many of each cast as of any other, up to one."""
+    every = [(person, sources) for sources in SOURCES for person in PEOPLE]
+    for number, (person, sources) in enumerate(every):
+        count = pairs // len(every) + (number < pairs % len(every))
+        if count:
+            yield person, sources, poses(count, 1000 * seed + number)
+
+
+def draw_pairs(weights: Path | None, out: Path, pairs: int, size: int, seed: int, device: str, bars: Bars) -> None:
+    """Writes `out/geometric`, `out/trained` and `out/_source` under the same names."""
+    system = choose_system("learned", weights)
+    for person, sources, motion in casts(pairs, seed):
+        photos = SOURCES[sources](person)
+        result = imitate(photos, motion, size=size, device=device, renderer="geometric", progress=bars)
+        methods = {GEOMETRIC: result, TRAINED: result.drawn_by(system)}
+        source = np.concatenate([fit_into(photo, size, size * 5 // 8) for photo in photos], 1)
+        bars.stage(f"Drawing {person}, {sources}", len(result))
+        for index in range(len(result)):
+            name = f"{person}-{sources}-{index:02d}.png"
+            write_image(out / "_source" / name, source, overwrite=True)
+            for method, imitation in methods.items():
+                write_image(out / method / name, imitation.frame(index), overwrite=True)
+            bars.advance()
+
+
+def main(given: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.blind_pairs", description=__doc__)
+    parser.add_argument("weights", type=Path, nargs="?", help="a system's checkpoint (default: the embedded one)")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--size", type=int, default=512, help="height and width of the pictures, pixels")
+    parser.add_argument("--sheets", type=int, default=3, help="groups to a contact sheet")
+    parser.add_argument("--seed", type=int, default=0, help="of the poses and of the order")
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args(given)
+    with sentences(False), Bars() as bars:
+        if arguments.pairs < 1:
+            raise InputError(f"--pairs: expected 1 or more, got {arguments.pairs}")
+        results, study = arguments.out / "results", arguments.out / "study"
+        check_folder_output(results, overwrite=False)
+        check_folder_output(study, overwrite=False)
+        draw_pairs(arguments.weights, results, arguments.pairs, arguments.size, arguments.seed, arguments.device, bars)
+        bars.done()
+        count = make_study(results, study, seed=arguments.seed, sheets=arguments.sheets, height=arguments.size)
+        tell(f"{study}: {count} pairs; write the letter of the better one of each into {study / ANSWERS}, then")
+        tell(f"warpkit study tally {study}")
+
+
+if __name__ == "__main__":
+    main()
