@@ -32,5 +32,5 @@ def test_nothing_is_drawn_over_a_study_that_exists(tmp_path, capsys):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "sheet_01.png").write_bytes(b"x")
     with pytest.raises(SystemExit):
-        main([*"x.safetensors --out".split(), str(tmp_path)])
+        main(["x.safetensors", "--out", str(tmp_path)])
     assert "exist" in capsys.readouterr().err
