@@ -1,7 +1,7 @@
 """What a frame of motion imitation costs, stage by stage, and how much memory it takes.
 
-`python -m benchmarks.imitation [--size 512] [--views 2] [--threads N]`: the sources are photo-like pictures of the
-package openpeople; recovery and gathering are timed once, frames many times over (medians).
+`python -m benchmarks.imitation [--size 512] [--views 2] [--threads N] [--renderer learned]`: the sources are photo-like
+pictures of the package openpeople; recovery and gathering are timed once, frames many times over (medians).
 """
 
 import argparse
@@ -42,12 +42,12 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def median_ms(call: Callable[[int], object], frames: range) -> float:
+def median_ms(call: Callable[[int], object], frames: range, clock: Callable[[], float]) -> float:
     samples = []
     for index in frames:
-        start = time.perf_counter()
+        start = clock()
         call(index)
-        samples.append(time.perf_counter() - start)
+        samples.append(clock() - start)
     return 1e3 * statistics.median(samples[WARM_UP:])
 
 
@@ -58,17 +58,27 @@ def main() -> None:
     parser.add_argument("--person", default="P008")
     parser.add_argument("--motion", default="walk")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--renderer", choices=("geometric", "learned"), default="geometric")
+    parser.add_argument("--weights", type=Path, help="what the learned renderer draws with, if not the embedded model")
+    parser.add_argument("--frames", type=int, default=80)
+    parser.add_argument("--processor-time", action="store_true", help="of all threads: for a machine that is busy")
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.processor_time else time.perf_counter
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
 
     stages = Stages()
     result = imitate(
-        four_views(arguments.person)[: arguments.views], arguments.motion, size=arguments.size, progress=stages
+        four_views(arguments.person)[: arguments.views],
+        arguments.motion,
+        size=arguments.size,
+        renderer=arguments.renderer,
+        weights=arguments.weights,
+        progress=stages,
     )
     stages.stage("", None)
     prepared = peak_memory()
-    frames = range(min(len(result), 80))
+    frames = range(min(len(result), arguments.frames))
     body, renderer = result.framing.body(result.bodies), result.renderer
 
     @torch.no_grad()
@@ -78,16 +88,20 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "frames.mp4", result.fps) as writer:
         pictures = [result.frame(index) for index in frames]
-        posing = median_ms(vertices, frames)
-        rendering = median_ms(result.render, frames)
-        whole = median_ms(result.frame, frames)
-        encoding = median_ms(lambda index: writer.write(pictures[index]), frames)
+        posing = median_ms(vertices, frames, clock)
+        rendering = median_ms(result.render, frames, clock)
+        whole = median_ms(result.frame, frames, clock)
+        encoding = median_ms(lambda index: writer.write(pictures[index]), frames, clock)
 
-    print(f"{arguments.views} views, {arguments.size}², {torch.get_num_threads()} threads, torch {torch.__version__}")
+    how = f"{arguments.renderer} renderer, {'processor time' if arguments.processor_time else 'wall time'}"
+    where = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{how}, {arguments.views} views, {arguments.size}², {where}")
     for name, seconds in stages.seconds.items():
         print(f"  once       {name:42} {seconds:8.2f} s")
     print(f"  each frame {'body (vertices)':42} {posing:8.1f} ms")
-    print(f"  each frame {'rasterize, flow, warp, blend, smooth edges':42} {rendering - posing:8.1f} ms")
+    stage = "rasterize, flow, warp, blend, smooth edges"
+    stage += ", network" if arguments.renderer == "learned" else ""
+    print(f"  each frame {stage:42} {rendering - posing:8.1f} ms")
     print(f"  each frame {'shadow, background, to bytes':42} {whole - rendering:8.1f} ms")
     print(f"  each frame {'encode (H.264)':42} {encoding:8.1f} ms")
     print(f"  frames per second, rendered                            {1e3 / whole:8.1f}")

@@ -16,7 +16,7 @@ from warpkit.models.data.person import PersonSamples
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.errors import InputError
 from warpkit.models.recovery import Person
-from warpkit.models.systems.liquid_warping import build
+from warpkit.models.systems.liquid_warping import build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import load
 from warpkit.models.tasks.sources import Source
 from warpkit.models.training import load_checkpoint
@@ -91,6 +91,50 @@ def test_the_made_up_background_is_not_taught() -> None:
         assert not posed.known[0][bare].any()
 
 
+@functools.cache
+def correcting() -> PersonSamples:
+    """Of two photos of one person, for a system that corrects a geometric picture."""
+    photos = [samples().photos[0], samples().photos[0]]
+    made = samples()
+    return PersonSamples(photos, made.renderer.appearance, made.model, made.poses, correcting=True)
+
+
+def test_geometric_pictures_do_not_know_their_target() -> None:
+    samples = correcting()
+    asked: list[int] = []
+    gathered = samples._gathered_without
+    samples._gathered_without = lambda photo: asked.append(photo) or gathered(photo)  # type: ignore[method-assign]
+    kinds = set()
+    for step in range(6):
+        _, target, known = samples.draw(step, 1, 2)
+        assert target.geometric is not None
+        assert target.geometric.colour.shape == (1, 1, 3, SIZE, SIZE)
+        assert known.shape == (1, 1, SIZE, SIZE)
+        kinds.add(len(asked))
+        asked.clear()
+        body = known[0, 0] * target.alpha[0, 0, 0] > 0.5
+        difference = (target.geometric.colour - target.image)[0, 0][:, body].abs().mean()
+        assert difference < 0.25  # the same person
+    assert kinds == {0, 1}
+    assert len(gathered(0).appearance.images[0]) == 1  # one of the two
+
+
+def test_one_photo_is_drawn_from_the_person_in_other_poses() -> None:
+    made = samples()
+    alone = PersonSamples(made.photos, made.renderer.appearance, made.model, made.poses, correcting=True)
+    assert alone.shares == [0.0, 0.0, 1.0]
+    given, target, known = alone.draw(0, 1, 1)
+    assert not torch.equal(given.vertices, target.vertices)
+    assert given.valid.all()
+    assert target.geometric is not None
+    photo = made.renderer(made.photos[0].body, (SIZE, SIZE))
+    assert (photo.alpha > 0.5).any()
+    assert 0.05 < float(known.mean()) < 1
+    again = alone.draw(0, 1, 1)[1].geometric
+    assert again is not None
+    assert torch.equal(again.colour, target.geometric.colour)
+
+
 def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "read_sources", lambda *arguments, **options: [source()])
     monkeypatch.setattr(module, "find_critics", lambda *arguments: (None, {}))
@@ -122,9 +166,12 @@ def test_a_fresh_global_discriminator_and_no_other_judges() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more"), ({}, "starts from trained weights")],
+    [({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more"), ({}, "holds no trained model")],
 )
-def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, options: dict[str, int], message: str) -> None:
+def test_what_cannot_be_is_refused_before_any_work(
+    tmp_path: Path, options: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_model, "DATA", tmp_path)
     with pytest.raises(InputError, match=message):
         module.personalize(["a.jpg"], tmp_path / "p.safetensors", **options)  # type: ignore[arg-type]
     (tmp_path / "p.safetensors").write_text("mine")

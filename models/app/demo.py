@@ -1,7 +1,8 @@
 """The demo: two people from photo-like pictures, one seen once and one from four sides, move.
 
 `python -m warpkit.models.app.demo --out out` writes `demo.mp4` and `demo.png`, a sheet of how they came about. The
-people are of the package `openpeople` (pictures made by a model; nobody real).
+people are of the package `openpeople` (pictures made by a model; nobody real), and no training has read them. The model
+that is embedded in the package draws them, as it is; the sheet shows the geometric picture that it corrects too.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import torch
 
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.errors import needs_extra
-from warpkit.models.geometric.renderer import Rendered
+from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow
 from warpkit.models.media.images import read_image, write_image
 from warpkit.models.media.video import VideoWriter
@@ -43,8 +44,7 @@ def four_views(person: str) -> list[np.ndarray]:
 
 def flow_picture(imitation: Imitation, index: int) -> np.ndarray:
     """How far each point of the person moved in the picture, from where the first photo shows it to frame `index`."""
-    drawn, frame = imitation.render(index), imitation.framing
-    assert isinstance(drawn, Rendered)  # by geometry
+    drawn, frame = imitation.render_geometric(index), imitation.framing
     step = drawn.flow.grid.shape[-3] // drawn.alpha.shape[-2]  # samples for each pixel of the frame
     grid = drawn.flow.grid[0, 0, ::step, ::step].cpu()
     visible = drawn.fragments.face_index[0, ::step, ::step].cpu() >= 0
@@ -63,6 +63,8 @@ def main() -> None:
     """Makes the demo."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder to write demo.mp4 and demo.png to")
+    parser.add_argument("--renderer", choices=("geometric", "learned"), help="what draws, if not the default")
+    parser.add_argument("--weights", type=Path, help="a checkpoint that draws in place of the embedded model")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args()
     with sentences(arguments.debug), Bars() as bars:
@@ -74,7 +76,15 @@ def main() -> None:
         video = arguments.out / "demo.mp4"
         with VideoWriter(video, FPS, overwrite=True) as writer:
             for title, photos, motion in cast:
-                result = imitate(photos, motion, size=SIZE, fps=FPS, progress=bars)
+                result = imitate(
+                    photos,
+                    motion,
+                    size=SIZE,
+                    fps=FPS,
+                    renderer=arguments.renderer,
+                    weights=arguments.weights,
+                    progress=bars,
+                )
                 shown = np.linspace(0, len(result) - 1, 7).round().astype(int)[:-1].tolist()
                 frames = []
                 bars.stage(f"Rendering: {title}", len(result))
@@ -93,7 +103,11 @@ def main() -> None:
                         flows,
                     )
                 )
-                rows.append(("frames", frames))
+                by_geometry = isinstance(result.renderer, GeometricRenderer)
+                rows.append(("frames" if by_geometry else "frames, drawn by the trained model", frames))
+                if not by_geometry:
+                    plain = [result.picture(result.render_geometric(index), index) for index in shown]
+                    rows.append(("the same by geometry alone", plain))
         write_image(arguments.out / "demo.png", contact_sheet(rows), overwrite=True)
         tell(f"wrote {video} and {arguments.out / 'demo.png'}")
 

@@ -12,10 +12,12 @@ from warpkit.models.app.console import Bars, sentences, tell
 def personalize(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
-    weights: Annotated[Path, typer.Option(help="The checkpoint to start from: compact.safetensors of a training.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="A checkpoint to start from, if not the embedded model: a compact.safetensors.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 100,
     size: Annotated[int, typer.Option(help="Height and width at which it is done, pixels.")] = 512,
-    rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,
+    rate: Annotated[float | None, typer.Option(help="Learning rate; that of the preset if not given.")] = None,
     low_memory: Annotated[
         bool, typer.Option("--low-memory", help="bfloat16, and activations computed again: less memory, more time.")
     ] = False,

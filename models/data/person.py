@@ -2,25 +2,41 @@
 
 With one photo, source and target are the same picture and the flow is the identity: nothing is learned of warping. So
 the person is also drawn in other poses and views by the geometric renderer, as target or as source.
+
+A system that corrects a geometric picture is shown one that does not know the target: gathered from the other photos,
+or from the person in other poses. Gathered from the target itself it would be nearly the truth, and copying be learned.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from warpkit import mesh_flow, rasterize, warp
-from warpkit.models.batch import Pictures
+from warpkit.models.batch import Geometric, Pictures
 from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle, slerp
-from warpkit.models.geometric.appearance import Appearance
+from warpkit.models.data.people.faults import body_errors, recovered
+from warpkit.models.geometric.appearance import Appearance, gather_appearance
+from warpkit.models.geometric.matte import estimate_foreground
 from warpkit.models.geometric.renderer import GeometricRenderer
+from warpkit.models.geometric.view import View
+from warpkit.models.geometric.whole_frame import whole_frame
 
 KINDS = ("photo", "posed target", "posed sources")
 SHARES = (0.2, 0.3, 0.5)
 """How often each is drawn. A photo as target is true everywhere, so posed sources come most."""
+CORRECTING = (0.5, 0.0, 0.5)
+"""Likewise for systems that correct a geometric picture, whose own pictures would teach them nothing; photos as sources
+of others where there are several."""
+POOL = 8
+"""Sets of posed sources that are gathered for such systems, each once: it takes a second or more."""
+ATLAS = 512
+"""Texels along a side of the appearances that are gathered here."""
 POSED = 0.7
 """How far towards another pose, at most."""
 TURNED = math.radians(60)
@@ -41,12 +57,18 @@ class Photo:
     """[3, H, H] without the person."""
     hole: Tensor
     """[H, H] bool: where the plate is made up."""
+    detail: float = 1.0
+    """As of `View`."""
 
     def to(self, device: torch.device) -> "Photo":
         """The same on another device."""
         tensors = (part.to(device) for part in (self.image, self.alpha, self.plate, self.hole))
         image, alpha, plate, hole = tensors
-        return Photo(image, alpha, self.body.to(device), plate, hole)
+        return Photo(image, alpha, self.body.to(device), plate, hole, self.detail)
+
+    def view(self) -> View:
+        """The person cut out, on the CPU."""
+        return _cut_out(self.image, self.alpha, self.body, self.detail)
 
 
 @dataclass(frozen=True)
@@ -58,13 +80,34 @@ class _Shot:
     vertices: Tensor
     known: Tensor
     """[1, H, H] in [0, 1]."""
+    body: Body
+    """B = 1."""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What one draw gives of the person."""
+
+    sources: list[_Shot]
+    valid: list[bool]
+    target: _Shot
+    known: Tensor
+    geometric: Geometric | None
 
 
 class PersonSamples:
     """Draws photos and posed pictures of one person; `draw` gives where the target is known as its third value."""
 
     def __init__(
-        self, photos: Sequence[Photo], appearance: Appearance, model: BodyModel, poses: Tensor, *, seed: int = 0
+        self,
+        photos: Sequence[Photo],
+        appearance: Appearance,
+        model: BodyModel,
+        poses: Tensor,
+        *,
+        seed: int = 0,
+        correcting: bool = False,
+        shares: Sequence[float] | None = None,
     ) -> None:
         """On one device all of them.
 
@@ -74,10 +117,19 @@ class PersonSamples:
             model: of their bodies.
             poses: `[N, J, 3]` to draw other poses from.
             seed: of what is drawn.
+            correcting: targets come with the geometric picture of sources that the target is not among.
+            shares: of the kinds; None: as is best.
         """
         self.photos, self.model, self.poses, self.seed = list(photos), model, poses, seed
-        self.shape = appearance.shape
+        self.shape, self.correcting = appearance.shape, correcting
+        self.shares = list(shares or (CORRECTING if correcting else SHARES))
+        if correcting:
+            self.shares[1] = 0.0
+            if len(self.photos) == 1:  # there is no other to gather from
+                self.shares = [0.0, 0.0, 1.0]
         self.renderer = GeometricRenderer(model, appearance)
+        self._without: dict[int, GeometricRenderer] = {}
+        self._sets: dict[tuple[int, int], tuple[list[_Shot], GeometricRenderer]] = {}
 
     @torch.no_grad()
     def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures, Tensor]:
@@ -85,32 +137,96 @@ class PersonSamples:
         people = [
             self._one(torch.Generator().manual_seed(_mixed(self.seed, step, row)), sources) for row in range(batch)
         ]
-        return (
-            _pictures([given for given, _, _, _ in people], [valid for _, _, _, valid in people]),
-            _pictures([[target] for _, target, _, _ in people], [[True] for _ in people]),
-            torch.stack([known for _, _, known, _ in people]),
-        )
+        target = _pictures([[one.target] for one in people], [[True] for _ in people])
+        drawn = [one.geometric for one in people if one.geometric is not None]
+        if drawn:
+            names = ("colour", "seen", "confidence", "alpha")
+            parts = (torch.cat([getattr(one, name) for one in drawn])[:, None] for name in names)
+            target = replace(target, geometric=Geometric(*parts))
+        given = _pictures([one.sources for one in people], [one.valid for one in people])
+        return given, target, torch.stack([one.known for one in people])
 
-    def _one(self, dice: torch.Generator, sources: int) -> tuple[list[_Shot], _Shot, Tensor, list[bool]]:
-        kind = KINDS[int(torch.multinomial(torch.tensor(SHARES), 1, generator=dice))]
+    def _one(self, dice: torch.Generator, sources: int) -> _Sample:
+        kind = KINDS[int(torch.multinomial(torch.tensor(self.shares), 1, generator=dice))]
         order = torch.randperm(len(self.photos), generator=dice).tolist()
+        if self.correcting:
+            return self._corrected(kind, order, dice, sources)
         chosen = [order[number % len(order)] for number in range(sources)]
         valid = [number < len(order) for number in range(sources)]
         photos = [self._photo(number) for number in chosen]
         if kind == "posed target":
             target = self._posed(self.photos[chosen[0]], dice)
-            return photos, target, target.known, valid
+            return _Sample(photos, valid, target, target.known, None)
         target = self._photo(int(torch.randint(len(self.photos), (1,), generator=dice)))
         if kind == "photo":
-            return photos, target, target.known, valid
+            return _Sample(photos, valid, target, target.known, None)
         posed = [self._posed(self.photos[number], dice) for number in chosen]
-        return posed, target, self._shown(posed, target), [True] * sources
+        return _Sample(posed, [True] * sources, target, self._shown(posed, target), None)
+
+    def _corrected(self, kind: str, order: list[int], dice: torch.Generator, sources: int) -> _Sample:
+        """A photo to be drawn from others, or from the person in other poses; and what geometry makes of it."""
+        target, others = self._photo(order[0]), order[1:]
+        if kind == "photo":
+            photos = [self._photo(others[number % len(others)]) for number in range(sources)]
+            valid = [number < len(others) for number in range(sources)]
+            geometric = self._drawn(self._gathered_without(order[0]), target)
+            return _Sample(photos, valid, target, target.known, geometric)
+        posed, renderer = self._set(int(torch.randint(POOL, (1,), generator=dice)), sources)
+        return _Sample(posed, [True] * sources, target, self._shown(posed, target), self._drawn(renderer, target))
+
+    def _drawn(self, renderer: GeometricRenderer, target: _Shot) -> Geometric:
+        size = (target.image.shape[-2], target.image.shape[-1])
+        body = Body(target.body.pose, renderer.appearance.shape, target.body.camera)
+        return whole_frame(renderer(body, size), size)
+
+    def _gathered(self, views: list[View]) -> GeometricRenderer:
+        device = self.shape.device
+        placed = self.model if device.type == "cpu" else self._on_cpu
+        appearance = gather_appearance(views, placed, atlas_size=ATLAS).to(device)
+        return GeometricRenderer(self.model, appearance)
+
+    @cached_property
+    def _on_cpu(self) -> BodyModel:
+        """Appearances are gathered there."""
+        assert isinstance(self.model, nn.Module)
+        return deepcopy(self.model).cpu()
+
+    def _gathered_without(self, photo: int) -> GeometricRenderer:
+        """Gathered from all photos but one."""
+        if photo not in self._without:
+            views = [other.view() for number, other in enumerate(self.photos) if number != photo]
+            self._without[photo] = self._gathered(views)
+        return self._without[photo]
+
+    def _set(self, number: int, sources: int) -> tuple[list[_Shot], GeometricRenderer]:
+        """Posed sources of the pool, with the body found as well as recovery would, and what is gathered from them."""
+        key = (number, sources)
+        if key not in self._sets:
+            dice = torch.Generator().manual_seed(_mixed(self.seed, -1, number, sources))
+            order = torch.randperm(len(self.photos), generator=dice).tolist()
+            chosen = [self.photos[order[number % len(order)]] for number in range(sources)]
+            posed = [self._found(self._posed(photo, dice), dice) for photo in chosen]
+            views = [
+                Photo(shot.image, shot.alpha[0], shot.body, shot.image, shot.alpha[0] > 0).view() for shot in posed
+            ]
+            self._sets[key] = posed, self._gathered(views)
+        return self._sets[key]
+
+    def _found(self, shot: _Shot, dice: torch.Generator) -> _Shot:
+        """The same with recovery's errors in its body, which keeps its shape."""
+        turns, shapes, places, scales = body_errors(1, self.model.num_shape, dice)
+        model = self.model if self.shape.device.type == "cpu" else self._on_cpu
+        there = shot.body.to(torch.device("cpu"))
+        body = recovered(model, there, turns, torch.zeros_like(shapes), places, scales)[0].to(self.shape.device)
+        size = (shot.image.shape[-2], shot.image.shape[-1])
+        vertices = body.camera.project(self.model(body.pose, body.shape), size)[0]
+        return replace(shot, body=body, vertices=vertices)
 
     def _photo(self, number: int) -> _Shot:
         photo = self.photos[number]
         size = _size(photo)
         vertices = photo.body.camera.project(self.model(photo.body.pose, photo.body.shape), size)[0]
-        return _Shot(photo.image, photo.alpha[None], vertices, torch.ones_like(photo.alpha)[None])
+        return _Shot(photo.image, photo.alpha[None], vertices, torch.ones_like(photo.alpha)[None], photo.body)
 
     def _posed(self, photo: Photo, dice: torch.Generator) -> _Shot:
         """The person of a photo in another pose and view, over the photo's plate."""
@@ -124,7 +240,7 @@ class PersonSamples:
         filled[:, top : top + height, left : left + width] = drawn.filled[0]
         known = (1 - alpha * filled) * (1 - (1 - alpha) * photo.hole)
         vertices = body.camera.project(self.model(body.pose, body.shape), size)[0]
-        return _Shot(drawn.over(photo.plate), alpha, vertices, known.clamp(0, 1))
+        return _Shot(drawn.over(photo.plate), alpha, vertices, known.clamp(0, 1), body)
 
     def _moved(self, body: Body, dice: torch.Generator, size: tuple[int, int]) -> Body:
         """Another pose and view, in the frame."""
@@ -157,6 +273,11 @@ class PersonSamples:
         known = torch.stack([shot.known for shot in sources])[None]
         seen = warp(known, flow)[0].amax(0)
         return torch.where(body, seen, 1.0).clamp(0, 1)
+
+
+def _cut_out(image: Tensor, alpha: Tensor, body: Body, detail: float = 1.0) -> View:
+    image, alpha = image.cpu(), alpha.cpu()
+    return View(estimate_foreground(image, alpha), alpha, body.to(image.device), detail)
 
 
 def _size(photo: Photo) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.framing import Framing, frame_motion
-from warpkit.models.geometric.renderer import GeometricRenderer, Layer
+from warpkit.models.geometric.renderer import GeometricRenderer, Layer, Rendered
 from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
@@ -73,7 +73,10 @@ class Imitation:
         """Sentences that the user should see."""
         self._beside = _Beside(sources[0], bodies, model, video, fps, framing.size) if side_by_side else None
         self._placed = on_device(model, device)
+        self.geometric = GeometricRenderer(self._placed, appearance.to(device))
+        """Draws the person without a network, whatever draws the frames."""
         self.renderer = self._drawer(system)
+        """Draws the frames."""
         self._framed = framing.body(bodies).to(device)
         self._plate = plate.to(device)
         self._offsets = appearance.offsets.to(device)
@@ -88,12 +91,11 @@ class Imitation:
         return other
 
     def _drawer(self, system: LiquidWarping | None) -> GeometricRenderer | LearnedRenderer:
-        appearance = self.appearance.to(self.device)
         if system is None:
-            return GeometricRenderer(self._placed, appearance)
+            return self.geometric
         resolution = _as_large(self.sources, self.framing.body(self.bodies))
         views = [source.view(resolution) for source in self.sources]
-        return LearnedRenderer(system, self._placed, views, appearance)
+        return LearnedRenderer(system, self._placed, views, self.appearance.to(self.device))
 
     @torch.no_grad()
     def render(self, index: int) -> Layer:
@@ -101,9 +103,19 @@ class Imitation:
         return self.renderer(self._framed[index], (self.framing.size, self.framing.size))
 
     @torch.no_grad()
+    def render_geometric(self, index: int) -> Rendered:
+        """The same by geometry alone."""
+        return self.geometric(self._framed[index], (self.framing.size, self.framing.size))
+
+    @torch.no_grad()
+    def picture(self, person: Layer, index: int) -> np.ndarray:
+        """A person over the background of frame `index`, uint8 RGB `[size, size, 3]`."""
+        return to_image(person.over(self._ground(index)))
+
+    @torch.no_grad()
     def frame(self, index: int) -> np.ndarray:
         """Frame `index`, uint8 RGB `[H, W, 3]`."""
-        picture = to_image(self.render(index).over(self._ground(index)))
+        picture = self.picture(self.render(index), index)
         return self._beside(index, picture) if self._beside else picture
 
     def _ground(self, index: int) -> Tensor:

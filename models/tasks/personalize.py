@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +17,18 @@ from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.media.output import check_output
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.systems.liquid_warping import LiquidWarping, build
+from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
 from warpkit.models.tasks.imitate import choose_device, on_device
 from warpkit.models.tasks.sources import Source, gather, notes, read_sources, to_tensor
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint
 from warpkit.models.training.checkpoint import compact
+
+RATES = {"public": 1e-4, "small": 1e-5}
+"""Learning rates by the preset's layers: the paper's, and what was found best for ours (docs/training.md)."""
+EMA_DECAY = 0.9
+"""Of the averaged weights, which are kept."""
 
 
 def personalize(
@@ -33,7 +39,7 @@ def personalize(
     system: LiquidWarping | None = None,
     steps: int = 100,
     size: int = 512,
-    learning_rate: float = 1e-4,
+    learning_rate: float | None = None,
     seed: int = 0,
     low_memory: bool = False,
     body: str = "anny",
@@ -49,11 +55,11 @@ def personalize(
     Args:
         photos: 1 to 8 pictures of one person; files or uint8 RGB arrays `[H, W, 3]`.
         out: the safetensors file to write.
-        weights: a checkpoint to start from.
+        weights: a checkpoint to start from; None: the embedded model.
         system: instead of `weights`: the system itself, which is left as it is.
         steps: of the optimizer; 100 in the paper.
         size: height and width at which it is done, a multiple of 8.
-        learning_rate: of both.
+        learning_rate: of both networks; None: by the layers of the preset, see `RATES`.
         seed: of what is drawn.
         low_memory: bfloat16, and activations computed again in the backward pass.
         body: the body model, with `body_folder` for those of SMPL's family.
@@ -72,42 +78,30 @@ def personalize(
     if steps < 1:
         raise InputError(f"steps must be 1 or more, {steps} came")
     if system is None:
-        if weights is None:
-            raise InputError("personalization starts from trained weights: give the checkpoint of a training")
-        system = load(Path(weights))
+        system = load_embedded() if weights is None else load(Path(weights))
     where = choose_device(device)
     model = load_body(body, body_folder)
     with torch.no_grad():
         sources = read_sources(photos, model, person=person, progress=progress)
         for note in notes(sources, person):
             tell(f"note: {note}")
-        samples = person_samples(sources, model, size, where, seed=seed, progress=progress)
+        correcting = system.preset.layers == "small"
+        samples = person_samples(sources, model, size, where, seed=seed, correcting=correcting, progress=progress)
     critics, names = find_critics(system.preset, where, tell)
-    config = TrainConfig(
-        steps=steps,
-        batch=1,
-        sources=(len(sources), len(sources)),
-        learning_rate=learning_rate,
-        final_rate=learning_rate,
-        constant=1.0,
-        betas=system.preset.schedule.betas,
-        precision="bf16" if low_memory else "32",
-        checkpointing=low_memory,
-        seed=seed,
-        sheet_every=0,
-        ema=0.9,
-    )
     preset = system.preset
     about = {"system": {"name": "liquid_warping", "preset": preset.name}, "critics": names, "photos": len(sources)}
-    trainer = Trainer(
-        with_fresh_judge(system, seed),
+    trainer = person_trainer(
+        system,
         samples,
         on_device(model, where),
-        config,
-        None,
+        critics,
+        steps=steps,
+        sources=len(sources),
+        learning_rate=learning_rate,
+        seed=seed,
+        low_memory=low_memory,
         about=about,
-        critics=critics,
-        accelerator=where.type,
+        device=where,
         progress=progress,
         tell=tell,
     )
@@ -118,6 +112,54 @@ def personalize(
     return outcome
 
 
+def person_trainer(
+    system: LiquidWarping,
+    samples: PersonSamples,
+    model: BodyModel,
+    critics: Critics,
+    *,
+    steps: int,
+    sources: int,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    low_memory: bool = False,
+    about: dict[str, Any] | None = None,
+    device: torch.device,
+    progress: Progress = SILENT,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Trainer:
+    """What adapts a copy of `system` to the person of `samples`; see `personalize`."""
+    preset = system.preset
+    rate = learning_rate or RATES[preset.layers]
+    config = TrainConfig(
+        steps=steps,
+        batch=1,
+        sources=(sources, sources),
+        learning_rate=rate,
+        final_rate=rate,
+        constant=1.0,
+        betas=preset.schedule.betas,
+        adversarial_from=preset.schedule.adversarial_from,
+        precision="bf16" if low_memory else "32",
+        checkpointing=low_memory,
+        seed=seed,
+        sheet_every=0,
+        ema=EMA_DECAY,
+    )
+    return Trainer(
+        with_fresh_judge(system, seed),
+        samples,
+        model,
+        config,
+        None,
+        about=about,
+        critics=critics,
+        accelerator=device.type,
+        progress=progress,
+        tell=tell,
+    )
+
+
 def person_samples(
     sources: Sequence[Source],
     model: BodyModel,
@@ -125,13 +167,22 @@ def person_samples(
     device: torch.device,
     *,
     seed: int = 0,
+    correcting: bool = False,
     progress: Progress = SILENT,
 ) -> PersonSamples:
-    """What personalization draws from: the photos, and the person in other poses and views."""
+    """What personalization draws from: the photos, and the person in other poses and views.
+
+    `correcting`: for a system that corrects a geometric picture, which targets then come with.
+    """
     appearance = gather(list(sources), model, resolution=size, progress=progress)
     photos = [_photo(source, size).to(device) for source in sources]
-    poses = torch.cat([make_motion(name, fps=5.0).rotations for name in MOTIONS])
-    return PersonSamples(photos, appearance.to(device), on_device(model, device), poses.to(device), seed=seed)
+    there = on_device(model, device)
+    return PersonSamples(photos, appearance.to(device), there, all_poses().to(device), seed=seed, correcting=correcting)
+
+
+def all_poses() -> torch.Tensor:
+    """`[N, 22, 3]` of all motions, to draw other poses from."""
+    return torch.cat([make_motion(name, fps=5.0).rotations for name in MOTIONS])
 
 
 def _photo(source: Source, size: int) -> Photo:
@@ -140,7 +191,8 @@ def _photo(source: Source, size: int) -> Photo:
     inside = framing.inside(source.person.size)
     alpha = refine_alpha(picture, framing.cut(source.person.mask[None], "border")[0] * inside)
     hole = person_hole(alpha, margin=0.025) | ~inside
-    return Photo(picture, alpha, framing.body(source.person.body), fill_background(picture, hole), hole)
+    plate = fill_background(picture, hole)
+    return Photo(picture, alpha, framing.body(source.person.body), plate, hole, min(1.0, framing.side / size))
 
 
 def with_fresh_judge(system: LiquidWarping, seed: int) -> LiquidWarping:
