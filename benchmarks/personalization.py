@@ -11,8 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.systems import GIB, blank, cost, parameters
-from warpkit.models.losses import PerceptualLoss
-from warpkit.models.systems.liquid_warping import PRESETS, Critics, build, total
+from warpkit.models.systems.liquid_warping import PRESETS, Critics, build, perceptual_loss, total
 from warpkit.models.tasks.personalize import with_fresh_judge
 from warpkit.models.training.memory import recompute
 from warpkit.models.weights import features, find
@@ -20,7 +19,7 @@ from warpkit.models.weights import features, find
 
 def step_bytes(preset: str, size: int, sources: int, *, low_memory: bool, perceptual: bool) -> int:
     """Bytes at most, of one person; `low_memory` as of `warpkit personalize`."""
-    critic = PerceptualLoss(features("vgg"), size=PRESETS[preset].vgg_size) if perceptual else None
+    critic = perceptual_loss(PRESETS[preset], features("vgg")) if perceptual else None
     outside = 0 if critic is None else sum(x.nbytes for x in (*critic.parameters(), *critic.buffers()))
     with FakeTensorMode(allow_non_fake_inputs=True):
         system = with_fresh_judge(build(preset), 0).train()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from warpkit.models.features.faces import SphereFace
-from warpkit.models.features.vgg import Vgg
+from warpkit.models.features.vgg import Vgg, unit_distance
 from warpkit.models.losses import (
     FaceLoss,
     PerceptualLoss,
@@ -17,6 +17,7 @@ from warpkit.models.losses import (
 )
 from warpkit.models.losses.face import PUBLIC_WEIGHTS as FACE_LEVELS
 from warpkit.models.losses.perceptual import PUBLIC_WEIGHTS
+from warpkit.models.systems.liquid_warping import PRESETS, perceptual_loss
 
 
 def test_lsgan_targets_are_minus_one_one_and_nought():
@@ -75,6 +76,29 @@ def test_perceptual_loss_is_the_weighted_mean_difference_of_features():
     assert public(truth, truth) == 0
     public(made, truth).backward()
     assert made.grad.abs().sum() > 0
+
+
+def test_perceptual_loss_of_unit_vectors_is_the_vgg_distance_of_results():
+    vgg = small_vgg()
+    made, truth = torch.rand(2, 2, 3, 32, 48) * 2 - 1
+    layers = ("relu1_1", "relu3_1")
+    loss = PerceptualLoss(vgg, (0.5, 2.0), layers=layers, distance="unit")
+    first, second = (
+        unit_distance([one], [other]).mean() for one, other in zip(vgg(made, layers), vgg(truth, layers), strict=True)
+    )
+    torch.testing.assert_close(loss(made, truth), 0.5 * first + 2 * second)
+    assert loss(truth, truth) == 0
+
+
+def test_presets_have_their_perceptual_losses():
+    vgg = small_vgg()
+    made, truth = torch.rand(2, 1, 3, 48, 48) * 2 - 1
+    resized = [torch.nn.functional.interpolate(x, (224, 224), mode="bilinear") for x in (made, truth)]
+    plain = [vgg(x, vgg.first_of_blocks(), prepare=False) for x in resized]
+    public = sum(w * (a - b).abs().mean() for w, a, b in zip(PUBLIC_WEIGHTS, *plain, strict=True))
+    torch.testing.assert_close(perceptual_loss(PRESETS["ipercore"], vgg)(made, truth), public)
+    torch.testing.assert_close(perceptual_loss(PRESETS["paper"], vgg)(made, truth), PerceptualLoss(vgg)(made, truth))
+    assert perceptual_loss(PRESETS["small"], vgg).distance == "unit"
 
 
 def test_perceptual_loss_in_bfloat16_has_nearly_the_same_value_and_gradient():

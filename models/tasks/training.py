@@ -12,9 +12,17 @@ import torch
 
 from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.errors import InputError
-from warpkit.models.losses import FaceLoss, PerceptualLoss
+from warpkit.models.losses import FaceLoss
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.systems.liquid_warping import PRESETS, Critics, LiquidWarping, Preset, absent, build
+from warpkit.models.systems.liquid_warping import (
+    PRESETS,
+    Critics,
+    LiquidWarping,
+    Preset,
+    absent,
+    build,
+    perceptual_loss,
+)
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
 from warpkit.models.tasks.imitate import choose_device, on_device
 from warpkit.models.training import Checkpoint, Samples, TrainConfig, Trainer, check_keys
@@ -130,7 +138,7 @@ def find_critics(
     perceptual = face = None
     names: dict[str, str] = {}
     if preset.weights.perceptual and (found := find("vgg")):
-        perceptual = PerceptualLoss(features("vgg", device=device), size=preset.vgg_size, bf16=bf16)
+        perceptual = perceptual_loss(preset, features("vgg", device=device), bf16=bf16)
         names["perceptual"] = found.network
         tell(f"perceptual loss by {found.about}")
     if preset.weights.face and (found := find("face")):

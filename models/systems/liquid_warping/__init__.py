@@ -7,7 +7,7 @@ from warpkit.models.batch import Geometric
 from warpkit.models.systems.liquid_warping.embedded_model import Embedded, embedded, load_embedded
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
 from warpkit.models.systems.liquid_warping.inputs import geometric_picture
-from warpkit.models.systems.liquid_warping.losses import Critics, absent, total
+from warpkit.models.systems.liquid_warping.losses import Critics, absent, perceptual_loss, total
 from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset, Schedule, Weights
 from warpkit.models.systems.liquid_warping.rendered import Rendered, Sources
 from warpkit.models.systems.liquid_warping.system import LiquidWarping, build
@@ -29,5 +29,6 @@ __all__ = [
     "embedded",
     "geometric_picture",
     "load_embedded",
+    "perceptual_loss",
     "total",
 ]

@@ -8,8 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from warpkit.models.batch import Batch
+from warpkit.models.features.vgg import Vgg
 from warpkit.models.layers import PatchDiscriminator, crop
-from warpkit.models.losses import bce, lsgan_discriminator, lsgan_generator, mask_loss, total_variation
+from warpkit.models.losses import (
+    PerceptualLoss,
+    bce,
+    lsgan_discriminator,
+    lsgan_generator,
+    mask_loss,
+    total_variation,
+)
 from warpkit.models.systems.liquid_warping.presets import Preset
 from warpkit.models.systems.liquid_warping.rendered import Rendered
 
@@ -27,6 +35,19 @@ class Critics:
     """(made, truth), `[B, 3, H, W]` both: Eq. 3's distance of features."""
     face: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     """(made, truth, head box `[B, 4]`): Eq. 4's."""
+
+
+def perceptual_loss(preset: Preset, features: Vgg, *, bf16: bool = False) -> PerceptualLoss:
+    """Eq. 3's distance of features as a preset has it. `bf16`: as of `PerceptualLoss`."""
+    return PerceptualLoss(
+        features,
+        preset.vgg_weights,
+        preset.vgg_size,
+        layers=preset.vgg_layers,
+        distance=preset.vgg_distance,
+        prepare=preset.vgg_standardised,
+        bf16=bf16,
+    )
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

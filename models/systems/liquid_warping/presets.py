@@ -1,9 +1,10 @@
 """Settings of Liquid Warping GAN with Attention: the paper's, its public code's, and those of what we ship."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from warpkit.models.batch import SurfaceCondition, UvCondition, Visibility
+from warpkit.models.losses.perceptual import PUBLIC_WEIGHTS, Distance
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
 
 CONDITION_CHANNELS = {
@@ -93,11 +94,23 @@ class Preset:
     """The total variation's differences."""
     vgg_size: int | Literal["native"] = "native"
     """Pictures are resized to this before the perceptual loss."""
+    vgg_layers: tuple[str, ...] | None = None
+    """Whose features it compares, such as "relu3_1"; None: the first of each block."""
+    vgg_weights: tuple[float, ...] | None = None
+    """Of these layers; None: 1 each."""
+    vgg_distance: Distance = "absolute"
+    """How it compares them."""
+    vgg_standardised: bool = True
+    """Whether it is shown pictures in the colours that its network was trained on, or as they are."""
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
         if self.fusion not in STRATEGIES:
             raise ValueError(f"fusion: expected one of {', '.join(STRATEGIES)}, got {self.fusion!r}")
+        if self.vgg_distance not in get_args(Distance):
+            raise ValueError(
+                f"vgg_distance: expected one of {', '.join(get_args(Distance))}, got {self.vgg_distance!r}"
+            )
         if self.condition not in CONDITION_CHANNELS:
             raise ValueError(f"condition: expected one of {', '.join(CONDITION_CHANNELS)}, got {self.condition!r}")
         unknown = set(self.discriminators) - {"global", "body", "head"}
@@ -151,6 +164,8 @@ PRESETS: dict[str, Preset] = {
         mask_truth="alpha",
         smooth="absolute",
         vgg_size=224,
+        vgg_weights=PUBLIC_WEIGHTS,
+        vgg_standardised=False,
         schedule=Schedule(epochs=None, steps=400_000, batch=4, sources=(4, 4), final_rate=1e-4),
     ),
     "small": Preset(
@@ -163,6 +178,8 @@ PRESETS: dict[str, Preset] = {
         mask_loss="bce",
         mask_truth="alpha",
         smooth="absolute",
+        vgg_layers=("relu1_2", "relu2_2", "relu3_3", "relu4_1"),
+        vgg_distance="unit",
         schedule=Schedule(epochs=None, steps=23_000, batch=4, sources=(1, 4), learning_rate=2e-4, adversarial_from=1.0),
     ),
 }
