@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from warpkit.models.bodies import BodyModel
+    from warpkit.models.metrics.results import Results
     from warpkit.models.progress import Progress
 
 
@@ -95,10 +97,15 @@ def evaluate(
             * plain,
             "warpkit": f"{installed('warpkit')}, torch {torch.__version__}",
             "small corrects": "the picture of the geometric renderer" if gathers else "sources warped and blended",
-            "systems": ", ".join(f"{name} ({Path(path).name})" for name, path in named),
+            "systems": ", ".join(f"{name} ({_told(path)})" for name, path in named),
             "device": str(where),
         }
         out.mkdir(parents=True, exist_ok=True)
+
+        def keep(so_far: Results) -> None:
+            results_file.write_text(so_far.to_json())
+            table_file.write_text(so_far.to_markdown())
+
         results = measure(
             renderers,
             samples,
@@ -109,13 +116,12 @@ def evaluate(
             count=count,
             settings=settings,
             watch=_Writer(out / "pictures", pictures) if pictures else None,
+            keep=keep,
             progress=bars,
         )
         bars.done()
         for task, why in results.skipped.items():
             tell(f"note: {task} was not evaluated: {why}")
-        results_file.write_text(results.to_json())
-        table_file.write_text(results.to_markdown())
         print(results.to_markdown())
 
 
@@ -135,6 +141,14 @@ def _number(text: str) -> int:
     if not text.strip().isdigit() or not 1 <= int(text) <= 8:
         raise InputError(f"--sources: expected numbers from 1 to 8, got {text!r}")
     return int(text)
+
+
+def _told(path: str) -> str:
+    """Which weights these are."""
+    if not Path(path).is_file():
+        return path
+    with Path(path).open("rb") as file:
+        return f"{Path(path).name}, SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
 
 
 def _one_of(text: str, name: str, known: tuple[str, ...]) -> None:

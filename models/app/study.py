@@ -40,10 +40,14 @@ def tally(
     answers: Annotated[
         list[Path] | None, typer.Argument(help="A filled answers.csv of each person; else the study's own.")
     ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the counts to this file.")] = None,
     debug: Debug = False,
 ) -> None:
     """Counts the answers, and says what chance alone would do."""
     with sentences(debug):
         from warpkit.models.metrics.study import tally as count
 
-        print(count(folder, answers or []).to_markdown())
+        verdict = count(folder, answers or [])
+        if json is not None:
+            json.write_text(verdict.to_json())
+        print(verdict.to_markdown())

@@ -120,11 +120,38 @@ class Results:
     """Everything of one run."""
 
     settings: dict[str, Any]
-    judges: Judges
+    networks: dict[str, str]
+    """Who compared, by part."""
+    labels: dict[str, str]
+    """Names of `METRICS`, with the network where it is a substitute."""
     tallies: dict[tuple[Task, int], dict[str, Tally]] = field(default_factory=dict)
     """By task and number of sources, then by renderer."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Tasks that the data do not have, and why."""
+    seconds: dict[tuple[Task, int], float] = field(default_factory=dict)
+    """That each setting took, with drawing its data."""
+
+    @classmethod
+    def by(cls, judges: Judges, settings: Mapping[str, Any]) -> "Results":
+        """None yet, of a run with these networks."""
+        return cls(dict(settings), judges.networks(), {metric: judges.label(metric) for metric in METRICS})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """What `to_json` wrote; a ValueError or KeyError where it is something else."""
+        whole = json.loads(text)
+        results = cls(whole["settings"], whole["networks"], whole["labels"], skipped=whole["skipped"])
+        for run in whole["runs"]:
+            setting = (run["task"], run["sources"])
+            values = {
+                name: [math.nan if value is None else value for value in column]
+                for name, column in run["values"].items()
+            }
+            sizes = {name: (size[0], size[1]) for name, size in run["set_sizes"].items()}
+            tally = Tally(values, run["cases"], run["kinds"], run["sets"], sizes)
+            results.tallies.setdefault(setting, {})[run["renderer"]] = tally
+            results.seconds[setting] = math.nan if run["seconds"] is None else run["seconds"]
+        return results
 
     def to_json(self) -> str:
         """All numbers, those of single drawings too, with the networks that made them."""
@@ -133,29 +160,36 @@ class Results:
             first = next(iter(tallies.values()))
             for name, tally in tallies.items():
                 run: dict[str, Any] = {"task": task, "sources": sources, "renderer": name}
+                run["seconds"] = self.seconds.get((task, sources), math.nan)
                 run |= _whole(tally, first)
                 kinds = _kinds(tally)
                 if len(kinds) > 1:
                     run["by_kind"] = {kind: _whole(tally.of_kind(kind), first.of_kind(kind)) for kind in kinds[1:]}
                 run |= {"sets": tally.sets, "set_sizes": tally.set_sizes}
-                run |= {"cases": tally.cases, "kinds": tally.kinds, "values": tally.values}
+                values = {name: [_short(value) for value in column] for name, column in tally.values.items()}
+                run |= {"cases": tally.cases, "kinds": tally.kinds, "values": values}
                 runs.append(run)
-        whole = {"settings": self.settings, "networks": self.judges.networks(), "skipped": self.skipped, "runs": runs}
-        return json.dumps(_plain(whole), indent=1, ensure_ascii=False, allow_nan=False)
+        whole = {"settings": self.settings, "networks": self.networks, "labels": self.labels, "skipped": self.skipped}
+        return json.dumps(_plain(whole | {"runs": runs}), ensure_ascii=False, allow_nan=False)
 
     def to_markdown(self) -> str:
         """A table a setting, and one of the differences from the first renderer where there are several."""
         lines = ["# Evaluation", ""]
         lines += [f"- {name}: {value}" for name, value in self.settings.items()]
         lines += ["- networks:"]
-        lines += [f"  - {role}: {about}" for role, about in self.judges.networks().items()]
+        lines += [f"  - {role}: {about}" for role, about in self.networks.items()]
         lines += [f"- not evaluated: {NAMES[task]}: {why}" for task, why in self.skipped.items()]  # type: ignore[index]
+        return "\n".join([*lines, "", *self.tables(), ""])
+
+    def tables(self, level: int = 2) -> list[str]:
+        """The lines of `to_markdown` after its head, under headings of a level."""
+        lines: list[str] = []
         for (task, sources), tallies in self.tallies.items():
             shots = "one source" if sources == 1 else f"{sources} sources"
-            lines += ["", f"## {NAMES[task]}, {shots}", "", *_table(tallies, self.judges)]
+            lines += [f"{'#' * level} {NAMES[task]}, {shots}", "", *_table(tallies, self.labels), ""]
             if len(tallies) > 1:
-                lines += ["", *_differences(tallies, self.judges)]
-        return "\n".join([*lines, ""])
+                lines += [*_differences(tallies, self.labels), ""]
+        return lines[:-1]
 
 
 def _whole(tally: Tally, first: Tally) -> dict[str, Any]:
@@ -168,11 +202,11 @@ def _kinds(tally: Tally) -> list[str]:
     return [ALL, *kinds] if len(kinds) > 1 else [ALL]
 
 
-def _table(tallies: dict[str, Tally], judges: Judges) -> list[str]:
+def _table(tallies: dict[str, Tally], labels: Mapping[str, str]) -> list[str]:
     there = set().union(*(tally.values.keys() | tally.sets.keys() for tally in tallies.values()))
     names = [(metric, region, f"{metric}/{region}".rstrip("/")) for metric in METRICS for region in SHOWN]
     columns = [(metric, region, name) for metric, region, name in names if name in there]
-    heads = [judges.label(metric) + REGIONS[region] for metric, region, _ in columns]
+    heads = [labels[metric] + REGIONS[region] for metric, region, _ in columns]
     rows = []
     for renderer, tally in tallies.items():
         for kind in _kinds(tally):
@@ -204,13 +238,13 @@ DIFFERENCES = (
 """What the table of differences shows."""
 
 
-def _differences(tallies: dict[str, Tally], judges: Judges) -> list[str]:
+def _differences(tallies: dict[str, Tally], labels: Mapping[str, str]) -> list[str]:
     name, first = next(iter(tallies.items()))
     there = set().union(*(tally.values.keys() for tally in tallies.values()))
     columns = [(metric, what) for metric, what in DIFFERENCES if metric in there]
     heads = []
     for metric, what in columns:
-        label, region = judges.label(metric.split("/")[0])[:-2], REGIONS[metric.partition("/")[2]]
+        label, region = labels[metric.split("/")[0]][:-2], REGIONS[metric.partition("/")[2]]
         heads.append(label + region + {"mean": "", "relative": ", %", "better": ": better in"}[what])
     rows = []
     for renderer, tally in list(tallies.items())[1:]:
@@ -238,6 +272,11 @@ def _with_error(text: str, error: float, digits: int) -> str:
 
 def _named(renderer: str, kind: str) -> str:
     return f"{renderer}, {kind}" if kind else renderer
+
+
+def _short(value: float) -> float:
+    """As many digits as anybody reads."""
+    return float(f"{value:.6g}")
 
 
 def _plain(value: Any) -> Any:

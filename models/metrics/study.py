@@ -14,7 +14,7 @@ import random
 import shutil
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from warpkit.models.errors import InputError
@@ -144,6 +144,10 @@ class Verdict:
         n, share = self.answers, 1 / len(self.chosen)
         terms = (math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(self.chosen[method], n + 1))
         return min(1.0, math.fsum(terms))
+
+    def to_json(self) -> str:
+        """The counts; `Verdict(**json.loads(text))` gives them back."""
+        return json.dumps(asdict(self), indent=1)
 
     def to_markdown(self) -> str:
         """A table, most liked first."""

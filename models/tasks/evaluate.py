@@ -1,5 +1,6 @@
 """Evaluation: systems side by side on the same cases (Liquid Warping GAN with Attention, sections 4.3 to 4.5)."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -77,6 +78,7 @@ def evaluate(
     count: int = 50,
     settings: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
+    keep: Callable[[Results], None] | None = None,
     progress: Progress = SILENT,
 ) -> Results:
     """Draws the same cases with every renderer and compares.
@@ -95,12 +97,13 @@ def evaluate(
         count: cases of each task and number of sources.
         settings: to be written with the results.
         watch: is shown the pictures.
+        keep: is given the results so far after each setting: a run that is cut short has kept what it measured.
         progress: told of each case.
 
     Raises:
         InputError: no task can be evaluated on these data.
     """
-    results = Results(dict(settings or {}), judges)
+    results = Results.by(judges, settings or {})
     there: tuple[Task, ...] = data.tasks if isinstance(data, Cases) else ("self",)
     for task in tasks:
         if task not in there:
@@ -112,9 +115,13 @@ def evaluate(
     for task in wanted:
         for number in sources:
             progress.stage(f"{NAMES[task]}, {number} source{'s' if number > 1 else ''}", count)
+            began = time.monotonic()
             results.tallies[task, number] = _setting(
                 renderers, _cases(data, task, number, count), model, faces, judges, task, number, watch, progress
             )
+            results.seconds[task, number] = time.monotonic() - began
+            if keep is not None:
+                keep(results)
     return results
 
 
