@@ -22,28 +22,16 @@ from warpkit.models.batch import make_batch
 from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.data.cases import Case
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
-from warpkit.models.data.person import PersonSamples, Photo
-from warpkit.models.geometric.background import fill_background, person_hole
+from warpkit.models.data.person import PersonSamples
 from warpkit.models.metrics import Judges
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping
 from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.tasks.compared import photos_of
 from warpkit.models.tasks.imitate import choose_device, on_device
 from warpkit.models.tasks.personalize import all_poses, person_trainer
 from warpkit.models.tasks.training import find_critics
 
 METRICS = {"psnr/person": "PSNR, dB", "vgg/person": "VGG distance"}
-
-
-def photos_of(case: Case) -> list[Photo]:
-    """The sources of a case, whole in their pictures, as `warpkit personalize` has photos."""
-    assert case.gathered is not None
-    photos = []
-    for index in range(case.sources.image.shape[1]):
-        image, alpha = case.sources.image[0, index], case.sources.alpha[0, index, 0]
-        hole = person_hole(alpha.cpu(), margin=0.025).to(alpha.device)
-        plate = fill_background(image.cpu(), hole.cpu()).to(image.device)
-        photos.append(Photo(image, alpha, case.gathered.bodies[index], plate, hole))
-    return photos
 
 
 class Reader:

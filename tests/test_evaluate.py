@@ -20,8 +20,14 @@ from warpkit.models.errors import InputError
 from warpkit.models.features.osnet import OSNet
 from warpkit.models.metrics import Judges
 from warpkit.models.metrics.results import Tally
-from warpkit.models.systems.liquid_warping import build
-from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures, WarpedPictures, evaluate
+from warpkit.models.systems.liquid_warping import Critics, build
+from warpkit.models.tasks.evaluate import (
+    GeometricPictures,
+    PersonalizedPictures,
+    SystemPictures,
+    WarpedPictures,
+    evaluate,
+)
 
 SIZE = 48
 
@@ -209,6 +215,23 @@ def test_what_transfer_gathers_has_no_clothes_of_the_reference(gathered, model):
 def test_the_geometric_renderer_refuses_cases_that_nothing_was_gathered_of(people):
     with pytest.raises(InputError, match="compare with 'warped'"):
         GeometricPictures()(people.cases("self", 0, 1))
+
+
+def test_personalized_systems_adapt_to_each_case_and_the_system_stays_as_it_is(gathered, model):
+    pytest.importorskip("lightning_fabric", reason="needs the extra [train]")
+    system = build("small").eval()
+    before = {name: value.clone() for name, value in system.state_dict().items()}
+    case = gathered.cases("self", 2, 2)
+    draw = PersonalizedPictures(system, model, Critics(), steps=2)
+    made = draw(case)
+    assert made.shape == (1, 3, SIZE, SIZE)
+    assert not torch.equal(made, SystemPictures(system, model)(case))
+    assert torch.equal(made, draw(case))
+    assert all(torch.equal(value, before[name]) for name, value in system.state_dict().items())
+    with pytest.raises(InputError, match="two outfits"):
+        draw(gathered.cases("transfer", 0, 1))
+    with pytest.raises(InputError, match="come without"):
+        draw(replace(case, gathered=None))
 
 
 def test_errors_are_those_of_cases_and_differences_are_taken_drawing_by_drawing():

@@ -11,6 +11,8 @@ import typer
 from warpkit.models.app.console import Bars, sentences, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from warpkit.models.bodies import BodyModel
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 PEOPLE = {"painted": 0.0, "photographic": 1.0, "both": 0.5}
 """The share of rendered people in photographed skins."""
+WITHOUT_NETWORK = ("geometric", "warped")
+"""What may be named beside files of systems."""
 
 
 def evaluate(
@@ -48,6 +52,9 @@ def evaluate(
     background: Annotated[
         str, typer.Option(help="same: all persons over one; own: systems make theirs themselves.")
     ] = "same",
+    personalize: Annotated[
+        int, typer.Option(min=0, help="Also adapt each system to each case's person, in so many steps.")
+    ] = 0,
     count: Annotated[int, typer.Option(min=1, help="Cases of each task and number of sources.")] = 50,
     size: Annotated[int, typer.Option(help="Height and width of the pictures, pixels; a multiple of 16.")] = 256,
     seed: Annotated[int, typer.Option(help="Other cases for another seed.")] = 0,
@@ -84,12 +91,21 @@ def evaluate(
             raise InputError("two systems have one name; name them: NAME=FILE")
         model = load_body("anny")
         there = on_device(model, where)
-        renderers = {name: _renderer(path, there, where, background) for name, path in named}
+        gathers = data == "people" and not plain
+        if personalize and ("transfer" in wanted or not gathers):
+            raise InputError(
+                "--personalize: it adapts to rendered people in one outfit; leave out --plain, the task transfer and "
+                "prepared videos"
+            )
+        renderers = {}
+        for name, path in named:
+            renderers[name] = _renderer(path, there, where, background)
+            if personalize and path not in WITHOUT_NETWORK:
+                renderers[f"{name}, personalized"] = _personalized(path, there, where, background, personalize, tell)
         samples = _data(data, model, size, seed, where, people, baked, plain, bars)
         judges = Judges.find(weights, where)
         for role, how in judges.absent.items():
             tell(f"note: nothing is measured by a network for {role!r}: {how}")
-        gathers = data == "people" and not plain
         settings = {
             "command": f"warpkit evaluate {' '.join(systems)} --data {data} --tasks {tasks} --sources {sources} "
             f"--people {people} --count {count} --size {size} --seed {seed} --background {background}"
@@ -162,11 +178,21 @@ def _renderer(path: str, model: BodyModel, device: torch.device, background: Any
     from warpkit.models.systems.liquid_warping.checkpoints import load
     from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures, WarpedPictures
 
-    if path == "geometric":
-        return GeometricPictures()
-    if path == "warped":
-        return WarpedPictures(model)
+    if path in WITHOUT_NETWORK:
+        return GeometricPictures() if path == "geometric" else WarpedPictures(model)
     return SystemPictures(load(Path(path)).to(device), model, background)
+
+
+def _personalized(
+    path: str, model: BodyModel, device: torch.device, background: Any, steps: int, tell: Callable[[str], None]
+) -> Any:
+    from warpkit.models.systems.liquid_warping.checkpoints import load
+    from warpkit.models.tasks.evaluate import PersonalizedPictures
+    from warpkit.models.tasks.training import find_critics
+
+    system = load(Path(path)).to(device)
+    critics, _ = find_critics(system.preset, device, tell)
+    return PersonalizedPictures(system, model, critics, steps, background)
 
 
 def _data(

@@ -19,11 +19,12 @@ from warpkit.models.batch import (
 )
 from warpkit.models.bodies import PARTS, BodyModel
 from warpkit.models.data.cases import Case
+from warpkit.models.data.person import PersonSamples, Photo
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import spread
-from warpkit.models.systems.liquid_warping.inputs import geometric_picture
-from warpkit.models.systems.liquid_warping.system import LiquidWarping
+from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, geometric_picture
+from warpkit.models.tasks.personalize import all_poses, person_trainer
 
 Background = Literal["same", "own"]
 """same: all persons are put over one background, that of `plate`. own: a system makes its background itself."""
@@ -145,3 +146,74 @@ class SystemPictures:
                 geometric = case.gathered.geometric[number : number + 1]
             made.append(system.render(encoded, batch, geometric).image.float().clamp(-1, 1))
         return torch.cat(made)
+
+
+def photos_of(case: Case) -> list[Photo]:
+    """The sources of a case, whole in their pictures, as `warpkit personalize` has photos.
+
+    Raises:
+        InputError: the data do not gather what their sources show.
+    """
+    if case.gathered is None:
+        raise InputError("personalization needs bodies and an appearance, which these cases come without")
+    photos = []
+    for index in range(case.sources.image.shape[1]):
+        image, alpha = case.sources.image[0, index], case.sources.alpha[0, index, 0]
+        hole = person_hole(alpha.cpu(), margin=0.025)
+        filled = fill_background(image.cpu(), hole)
+        photos.append(Photo(image, alpha, case.gathered.bodies[index], filled.to(image.device), hole.to(image.device)))
+    return photos
+
+
+class PersonalizedPictures:
+    """What a trained system draws after it was adapted to the person of each case, from the case's sources alone."""
+
+    def __init__(
+        self,
+        system: LiquidWarping,
+        model: BodyModel,
+        critics: Critics,
+        steps: int,
+        background: Background = "same",
+        seed: int = 0,
+    ) -> None:
+        """`system` on the device of `model`; it stays as it is. `critics`: networks of its losses. `steps`: of each."""
+        self.system, self.model, self.critics = system, model, critics
+        self.steps, self.background, self.seed = steps, background, seed
+
+    def __call__(self, case: Case) -> Tensor:
+        """`[B, 3, H, W]`.
+
+        Raises:
+            InputError: nothing was gathered, the sources show two outfits, or a loss was no number.
+        """
+        if case.parts is not None:
+            raise InputError("the sources of appearance transfer show two outfits: there is no one person to adapt to")
+        photos = photos_of(case)
+        assert case.gathered is not None
+        device, small = case.target_vertices.device, self.system.preset.layers == "small"
+        samples = PersonSamples(
+            [photo.to(device) for photo in photos],
+            case.gathered.appearance,
+            self.model,
+            all_poses().to(device),
+            seed=self.seed,
+            correcting=small,
+        )
+        trainer = person_trainer(
+            self.system,
+            samples,
+            self.model,
+            self.critics,
+            steps=self.steps,
+            sources=len(photos),
+            seed=self.seed,
+            device=device,
+        )
+        outcome = trainer.fit()
+        if outcome.reason == "asked":
+            raise KeyboardInterrupt
+        if outcome.reason != "finished":
+            raise InputError(f"personalization ended at step {outcome.step} of {self.steps}: a loss was no number")
+        with trainer.ema.applied():
+            return SystemPictures(trainer.module, self.model, self.background)(case)

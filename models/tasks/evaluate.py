@@ -17,11 +17,18 @@ from warpkit.models.metrics.judges import cosines, known
 from warpkit.models.metrics.regions import FACING
 from warpkit.models.metrics.results import NAMES, Results, Tally
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.tasks.compared import GeometricPictures, Renderer, SystemPictures, WarpedPictures
+from warpkit.models.tasks.compared import (
+    GeometricPictures,
+    PersonalizedPictures,
+    Renderer,
+    SystemPictures,
+    WarpedPictures,
+)
 
 __all__ = [
     "GeometricPictures",
     "Moved",
+    "PersonalizedPictures",
     "Renderer",
     "Results",
     "SystemPictures",
