@@ -46,10 +46,16 @@ def test_an_embedded_model_is_found_and_its_card_says_what_its_files_say(tmp_pat
     assert trained_model().startswith("geometric")
     stages = [training(tmp_path / "first", 6000, 128), training(tmp_path / "second", 1234, 256)]
     summary = {"psnr": {"mean": 20.0, "error": 0.5, "n": 9}, "psnr/person": {"mean": 17.25, "error": 0.25, "n": 9}}
-    runs = [{"task": "self", "sources": 2, "renderer": name, "summary": summary} for name in ("geometric", "small")]
+    apart = {"psnr/person": {"mean": 1.5, "error": 0.25, "n": 9}}
+    apart["vgg/person"] = {"mean": -0.1, "error": 0.1, "n": 9, "relative": -0.25, "relative_error": 0.0125}
+    runs = [
+        {"task": "self", "sources": 2, "renderer": name, "summary": summary, "against_first": against}
+        for name, against in (("geometric", {}), ("small", apart))
+    ]
+    (tmp_path / "background.md").write_text("| filling | … |\n")
     results = tmp_path / "results.json"
     results.write_text(json.dumps({"settings": {"command": "warpkit evaluate …"}, "runs": runs}))
-    size = embed.embed(stages, [results], "two cores", data)
+    size = embed.embed(stages, [results], "two cores", data, [tmp_path / "background.md"])
     assert size == (data / embedded_model.FILE).stat().st_size <= embedded_model.ROOM
     found = embedded()
     assert found is not None
@@ -60,7 +66,8 @@ def test_an_embedded_model_is_found_and_its_card_says_what_its_files_say(tmp_pat
         assert torch.equal(load_embedded().generator.state_dict()[name], value.half().float()), name
         break
     card = (data / embed.CARD).read_text()
-    for said in ("6000 of 7000", "1234 of 7000", "256²", "vgg-of-test", "| 11 | 2.00 |", "two cores", "17.250 ± 0.250"):
+    for said in ("6000 of 7000", "1234 of 7000", "256²", "vgg-of-test", "| 11 | 2.00 |", "two cores", "17.250 ± 0.250",
+                 "PSNR +1.50 ± 0.25 dB; VGG -25.00 ± 1.25 %", "| filling"):  # fmt: skip
         assert said in card, said
     assert "someone" not in card + json.dumps(found.about)
 

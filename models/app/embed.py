@@ -48,7 +48,13 @@ def public(about: dict[str, Any]) -> dict[str, Any]:
     return tables
 
 
-def embed(checkpoints: Sequence[Path], results: Sequence[Path], hardware: str, folder: Path = DATA) -> int:
+def embed(
+    checkpoints: Sequence[Path],
+    results: Sequence[Path],
+    hardware: str,
+    folder: Path = DATA,
+    tables: Sequence[Path] = (),
+) -> int:
     """Writes the model and its card into `folder`; returns the model's bytes.
 
     Args:
@@ -56,6 +62,7 @@ def embed(checkpoints: Sequence[Path], results: Sequence[Path], hardware: str, f
         results: JSON files of `warpkit evaluate` for the card.
         hardware: what it was trained on.
         folder: of the package.
+        tables: Markdown files for the card, as benchmarks write them.
 
     Raises:
         InputError: a file that is no such checkpoint or no such result, or a model that is too big.
@@ -65,13 +72,13 @@ def embed(checkpoints: Sequence[Path], results: Sequence[Path], hardware: str, f
     load(checkpoints[-1])  # it draws
     if sum(value.nbytes for value in last.tensors.values()) > ROOM:
         raise InputError(f"{checkpoints[-1]}: has more than {ROOM / 1e6:.0f} MB")
-    tables = [table for path in results for table in _results(path)]
+    measured = [table for path in results for table in _results(path)] + [_text(path) for path in tables]
     folder.mkdir(parents=True, exist_ok=True)
     size = save_checkpoint(
         folder / FILE, Checkpoint("compact", last.step, public(last.about), last.tensors, last.labels)
     )
     with whole(folder / CARD, overwrite=True) as draft:
-        draft.write_text("\n".join(_card(stages, tables, hardware, size)) + "\n")
+        draft.write_text("\n".join(_card(stages, measured, hardware, size)) + "\n")
         draft.chmod(0o644)
     return size
 
@@ -140,6 +147,13 @@ def _seconds(log: Path) -> str:
     return f"{statistics.median(there):.2f}" if there else "–"
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
 def _results(path: Path) -> Iterator[str]:
     """A Markdown table of each task and number of sources in a result of `warpkit evaluate`."""
     try:
@@ -159,8 +173,28 @@ def _results(path: Path) -> Iterator[str]:
             cells = [_cell(run["summary"].get(name)) for name in columns]
             count = max((value["n"] for value in run["summary"].values()), default=0)
             lines.append(f"| {run['renderer']} | {count} | {' | '.join(cells)} |")
-        command = settings.get("command")
-        yield "\n".join([*lines, "", f"`{command}`"] if command else lines)
+        lines += ["", *(_difference(run) for run in rows if run.get("against_first"))]
+        if networks := found.get("networks"):
+            lines += ["", f"Networks: {', '.join(f'{role}: {name}' for role, name in networks.items())}."]
+        if command := settings.get("command"):
+            lines += ["", f"`{command}`"]
+        yield "\n".join(lines)
+
+
+def _difference(run: dict[str, Any]) -> str:
+    """How a system differs from the first of the results, in the widened mask."""
+    said = []
+    for metric, unit in (("psnr/person", " dB"), ("vgg/person", " %")):
+        one = run["against_first"].get(metric)
+        if one and one["n"]:
+            relative = unit == " %"
+            if relative and "relative" not in one:
+                continue
+            value, error = (one["relative"], one.get("relative_error")) if relative else (one["mean"], one.get("error"))
+            factor = 100 if relative else 1
+            sure = "" if error is None else f" ± {factor * error:.2f}"
+            said.append(f"{metric.split('/')[0].upper()} {factor * value:+.2f}{sure}{unit}")
+    return f"{run['renderer']} against the first, drawing by drawing, in the mask: {'; '.join(said)}."
 
 
 def _cell(value: dict[str, Any] | None) -> str:
@@ -190,11 +224,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m warpkit.models.app.embed", description=__doc__)
     parser.add_argument("checkpoints", nargs="+", type=Path, help="compact.safetensors of each training, in order")
     parser.add_argument("--results", nargs="*", type=Path, default=[], help="JSON files of warpkit evaluate")
+    parser.add_argument(
+        "--tables", nargs="*", type=Path, default=[], help="Markdown that benchmarks wrote, for the card"
+    )
     parser.add_argument("--hardware", default=None, help="what it was trained on; this machine if not given")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args()
     with sentences(arguments.debug):
-        size = embed(arguments.checkpoints, arguments.results, arguments.hardware or machine())
+        hardware = arguments.hardware or machine()
+        size = embed(arguments.checkpoints, arguments.results, hardware, tables=arguments.tables)
         tell(f"embedded {arguments.checkpoints[-1]} ({size / 1e6:.1f} MB), and wrote its card: {DATA / CARD}")
 
 
