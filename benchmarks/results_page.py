@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import costs
+from benchmarks import costs, strategies_table
 from warpkit.models.metrics.results import Results
 from warpkit.models.metrics.study import Verdict
 
@@ -61,6 +61,12 @@ def study(path: Path) -> list[str]:
         asked = f"the trained picture was preferred in {chosen} of {verdict.answers} (wanted: {PREFERRED} of 30)"
         lines += ["", f"{asked}: {_reached(chosen * 30 >= PREFERRED * verdict.answers)}."]
     return lines
+
+
+def strategies(path: Path) -> list[str]:
+    """Variants trained alike, and what each is to the first."""
+    found = json.loads(path.read_text())
+    return strategies_table.markdown(found, found["settings"]).splitlines()
 
 
 def cost(path: Path) -> list[str]:
@@ -121,6 +127,23 @@ SECTIONS = (
         "cp out/results.json benchmarks/results/evaluate-tasks.json",
         "evaluate-tasks.json",
         evaluation,
+    ),
+    Section(
+        "Seven ways to carry the sources over",
+        "Section 5.3's, trained alike on the same samples: [how](results/strategies.md). In the person's widened mask, "
+        "200 held-out people; a mean with its standard error, below it the difference from AttLWB with that one's.",
+        "python -m benchmarks.strategies --out runs/strategies --samples runs/samples --baked CACHE\n"
+        "cp runs/strategies/summary.json benchmarks/results/strategies.json",
+        "strategies.json",
+        strategies,
+    ),
+    Section(
+        "Losses",
+        "Table 6's, likewise, for AttLWB; differences are from the full loss.",
+        "python -m benchmarks.strategies --study losses --out runs/losses --samples runs/samples --baked CACHE\n"
+        "cp runs/losses/summary.json benchmarks/results/losses.json",
+        "losses.json",
+        strategies,
     ),
     Section(
         "LWB and AttLWB",

@@ -220,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--batch", type=int, default=4)
     add("--people", type=int, default=2048, help="recorded samples, gone through again and again")
     add("--pairs", type=int, default=200, help="held-out samples that every variant is read on")
-    add("--rate", type=float, default=4e-4, help="at first, a tenth of it at the end; the paper's 1e-4 is for width 64")
+    add("--rate", type=float, default=1e-3, help="at first, a tenth of it at the end")
     add("--precision", choices=("32", "bf16"), default="bf16")
     add("--baked", type=Path, help="folder that keeps photographic people (see docs/data.md)")
     add("--minutes", type=float, help="stop after so many; call again to go on")

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.results_page import strategies
 from benchmarks.strategies import Settings, main, variants
 from benchmarks.strategies_table import compare, estimate
 from warpkit.models.systems.liquid_warping import STRATEGIES
@@ -76,3 +77,20 @@ def test_differences_are_taken_pair_by_pair():
     assert against["mean"] == pytest.approx(1.0)
     assert against["error"] == pytest.approx(0.0)
     assert table["variants"]["attention"]["sources"]["2"]["psnr/person"]["error"] > 5
+
+
+def test_the_page_says_whether_the_base_is_within_two_standard_errors(tmp_path):
+    def page(better):
+        values = {"attention": [10.0, 20.0, 30.0], "add": [10.0 + better, 20.5 + better, 29.5 + better]}
+        runs = {}
+        for name, numbers in values.items():
+            pairs = {shots: {"psnr/person": numbers} for shots in ("2", "4")}
+            one = {"generator_parameters": 1, "steps": 2, "outcome": "finished", "hours": 0.1, "pairs": pairs}
+            runs[name] = {0: one}
+        table = {**compare(runs, list(runs)), "settings": {"steps": 2}}
+        (tmp_path / "strategies.json").write_text(json.dumps(table))
+        return "\n".join(strategies(tmp_path / "strategies.json"))
+
+    assert "`add` is best, by 0.50: 1.7 standard errors from `attention`, within two" in page(0.5)
+    assert "3.5 standard errors from `attention`, not within two" in page(1.0)
+    assert "PSNR: `attention` is best." in page(-1.0)
