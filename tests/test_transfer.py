@@ -18,12 +18,13 @@ from warpkit.models.app.commands import app
 from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
-from warpkit.models.geometric.cells import CELLS, WEARABLE, cell_fields, cell_shares
+from warpkit.models.geometric.cells import CELLS, WEARABLE, Planes, cell_fields, cell_shares
+from warpkit.models.geometric.hems import read_planes
 from warpkit.models.geometric.mesh import t_pose
 from warpkit.models.geometric.renderer import GeometricRenderer, Rendered
 from warpkit.models.geometric.skin import recoloured
 from warpkit.models.geometric.view import View
-from warpkit.models.geometric.wear import Giver, put_together
+from warpkit.models.geometric.wear import Giver, common_planes, put_together
 from warpkit.models.media.images import read_image
 from warpkit.models.tasks import Imitation, Wear, transfer
 from warpkit.models.tasks.sources import to_image, to_tensor
@@ -104,12 +105,12 @@ def stance() -> Tensor:
     return pose
 
 
-def painted(model: BodyModel, colour: tuple[float, float, float], *, nan: bool = False) -> Appearance:
+def painted(model: BodyModel, colour: tuple[float, float, float], atlas_size: int = 256) -> Appearance:
     """Somebody who is of one colour all over, their surroundings too."""
     camera = Camera(0.8 * SIZE / model.height(model.mean_shape[None]), torch.tensor([[SIZE / 2, SIZE * 0.48]]))
     body = Body(stance(), model.mean_shape[None], camera)
     image = torch.tensor(colour)[:, None, None].expand(3, SIZE, SIZE).clone()
-    return gather_appearance([View(image, torch.ones(SIZE, SIZE), body)], model, atlas_size=256)
+    return gather_appearance([View(image, torch.ones(SIZE, SIZE), body)], model, atlas_size=atlas_size)
 
 
 RED, GREEN, BLUE = (1.0, -1.0, -1.0), (-1.0, 1.0, -1.0), (-1.0, -1.0, 1.0)
@@ -169,6 +170,43 @@ def test_cells_without_a_giver_or_with_two_are_refused(model: BodyModel) -> None
     for cells in (CELLS[1:], (*CELLS, "face")):
         with pytest.raises(ValueError, match="one giver"):
             put_together([Giver(red, cells)], model.mean_shape[None], model)
+
+
+def in_a_shirt(model: BodyModel, hem: float) -> Appearance:
+    """Red down to `hem` (metres above the pelvis), green below; no shoes."""
+    camera = Camera(0.8 * SIZE / model.height(model.mean_shape[None]), torch.tensor([[SIZE / 2, SIZE * 0.48]]))
+    row = int(camera.pixels(torch.tensor([[[0.0, hem, 0.0]]]))[0, 0, 1].round())
+    image = torch.tensor(GREEN)[:, None, None].expand(3, SIZE, SIZE).clone()
+    image[:, :row] = torch.tensor(RED)[:, None, None]
+    body = Body(stance(), model.mean_shape[None], camera)
+    return gather_appearance([View(image, torch.ones(SIZE, SIZE), body)], model, atlas_size=512)
+
+
+def test_the_hem_of_a_shirt_is_found_and_clothes_of_one_colour_tell_none(model: BodyModel) -> None:
+    planes = read_planes(in_a_shirt(model, -0.05), model)
+    assert planes.waist == pytest.approx(-0.05, abs=0.025)
+    assert planes.cuff is None
+    assert read_planes(painted(model, BLUE), model) == Planes()
+
+
+def test_an_old_shirt_does_not_show_below_a_new_one(model: BodyModel) -> None:
+    hanging = in_a_shirt(model, -0.06)
+    short = replace(painted(model, BLUE, atlas_size=512), offsets=hanging.offsets)
+    own = tuple(cell for cell in CELLS if cell not in WEARABLE["upper"])
+    givers = [Giver(hanging, own, Planes(-0.06)), Giver(short, WEARABLE["upper"], Planes(0.08))]
+    assert common_planes(givers).waist == pytest.approx(0.01)
+    assert common_planes([givers[0], replace(givers[1], planes=Planes())]).waist == -0.06
+    appearance = put_together(givers, model.mean_shape[None], model)
+    camera = Camera(0.8 * SIZE / model.height(model.mean_shape[None]), torch.tensor([[SIZE / 2, SIZE * 0.48]]))
+    drawn = GeometricRenderer(model, appearance, supersample=1)(
+        Body(stance(), model.mean_shape[None], camera), (SIZE, SIZE)
+    )
+    fields = interpolate(cell_fields(model, Planes(0.01)), model.faces, drawn.fragments)[0]
+    seat = (fields[..., CELLS.index("hips")] > 0.01) & (drawn.fragments.face_index[0] >= 0)
+    red, green, _ = (drawn.colour[0][:, seat] + 1) / 2
+    assert seat.sum() > 50
+    assert red.max() < 0.5
+    assert green.median() > 0.9
 
 
 def test_skin_gets_another_colour_and_keeps_its_shading(model: BodyModel) -> None:

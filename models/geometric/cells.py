@@ -4,6 +4,8 @@ The surface is cut in the T-pose by planes through joints, not along the mesh's 
 Every point gets a share of each cell; a part is a set of cells.
 """
 
+from dataclasses import dataclass
+
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -63,11 +65,37 @@ CUFF = 0.02
 """Metres above the ankle at which legs end and feet begin: where shoes do."""
 
 
-def cell_fields(model: BodyModel) -> Tensor:
-    """[V, C] metres that each vertex lies inside each of `CELLS` (negative: outside), in the mean T-pose."""
+@dataclass(frozen=True)
+class Planes:
+    """The borders that depend on what somebody wears: heights in the mean T-pose, metres; None: not known."""
+
+    waist: float | None = None
+    """Between `torso` and `hips`."""
+    cuff: float | None = None
+    """Between legs and feet."""
+
+
+def rest_joints(model: BodyModel) -> dict[str, Tensor]:
+    """Where the joints of the mean T-pose are, `[3]` each."""
     shape = model.mean_shape[None]
-    rest = t_pose(model, shape)[0]
-    joints = dict(zip(JOINTS, model.joints(shape.new_zeros(1, len(JOINTS), 3), shape)[0], strict=True))
+    return dict(zip(JOINTS, model.joints(shape.new_zeros(1, len(JOINTS), 3), shape)[0], strict=True))
+
+
+def anatomical(model: BodyModel) -> tuple[float, float]:
+    """Waist and cuff of a body that nothing is known about."""
+    joints = rest_joints(model)
+    waist = torch.lerp(joints["left_hip"][1], joints["spine2"][1], WAIST)
+    return float(waist), float(joints["left_ankle"][1] + CUFF)
+
+
+def cell_fields(model: BodyModel, planes: Planes = Planes()) -> Tensor:  # frozen
+    """[V, C] metres that each vertex lies inside each of `CELLS` (negative: outside), in the mean T-pose.
+
+    `planes`: where what is worn ends; the anatomical borders where that is not known.
+    """
+    usual = anatomical(model)
+    rest = t_pose(model, model.mean_shape[None])[0]
+    joints = rest_joints(model)
     x, y, z = rest.unbind(-1)
     across = x.abs()
 
@@ -75,14 +103,14 @@ def cell_fields(model: BodyModel) -> Tensor:
         return torch.stack(torch.broadcast_tensors(*fields)).amin(0)
 
     hip = joints["left_hip"][1]
-    waist = torch.lerp(hip, joints["spine2"][1], WAIST)
+    waist = rest.new_tensor(usual[0] if planes.waist is None else planes.waist)
+    ankle = rest.new_tensor(usual[1] if planes.cuff is None else planes.cuff)
     collar = torch.lerp(joints["neck"], joints["head"], COLLAR)
     above = y - collar[1] + NAPE * (z - collar[2])
     middle = joints["left_shoulder"][0] - across
-    ankle = joints["left_ankle"][1] + CUFF
     shoulder, elbow, wrist = (joints[f"left_{name}"][0] for name in ("shoulder", "elbow", "wrist"))
     knee = joints["left_knee"][1]
-    groin = hip - GROIN
+    groin = torch.minimum(hip - GROIN, waist - 0.02)  # a shirt may hang lower
     part = part_of_vertices(model)
     is_arm = torch.tensor([name.endswith(("_arm", "hand")) for name in PARTS], device=rest.device)[part]
     trunk = torch.where(is_arm, middle, torch.maximum(middle, middle.new_tensor(0.05)))

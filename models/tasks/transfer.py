@@ -14,6 +14,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import gather_appearance
 from warpkit.models.geometric.cells import CELLS, WEARABLE
 from warpkit.models.geometric.framing import frame_motion
+from warpkit.models.geometric.hems import read_planes
 from warpkit.models.geometric.skin import recoloured, skin_colour, skin_mask
 from warpkit.models.geometric.view import View, see
 from warpkit.models.geometric.wear import Giver, put_together
@@ -184,7 +185,7 @@ def transfer(
         progress.stage("Gathering appearances", 1 + len(others))
         own = gather_appearance(wearer.views, model)
         progress.advance()
-        givers = [Giver(own, cells[0])]
+        givers = [Giver(own, cells[0], read_planes(own, model))]
         wanted = wearer.skin(model)
         for one, given in zip(others, cells[1:], strict=True):
             views, theirs = one.views, one.skin(model)
@@ -195,7 +196,8 @@ def transfer(
                     told.append(f"{seen}: skin keeps the colour that it has in {one.sources[0].name}")
                 else:
                     views = one.with_skin(theirs, wanted, model)
-            givers.append(Giver(gather_appearance(views, model), given))
+            theirs_worn = gather_appearance(views, model)
+            givers.append(Giver(theirs_worn, given, read_planes(theirs_worn, model)))
             progress.advance()
         appearance = put_together([giver for giver in givers if giver.cells], own.shape, model)
         first = wearer.sources[0]
