@@ -15,6 +15,7 @@ from warpkit.models.bodies import PARTS, BodyModel
 from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.matte import spread
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
+from warpkit.models.geometric.once import once
 from warpkit.models.geometric.shell import fit_shell, part_of_vertices
 from warpkit.models.geometric.trust import colour_trust
 from warpkit.models.geometric.view import Sight, View, sample, see
@@ -215,7 +216,8 @@ def work_out_atlas(
 
     `images` `[S, 5, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
     """
-    mirrored, opposite = mirrored_side(model), opposite_side(model)
+    mirrored = once(model, "mirrored side", lambda: mirrored_side(model))
+    opposite = once(model, "opposite side", lambda: opposite_side(model))
     variants = [(vertices, colours, quality)]
     for counterpart in (mirrored, opposite):
         for place, colour, worth in variants.copy():
@@ -237,7 +239,7 @@ def work_out_atlas(
         hair = surface.spread(mean, torch.where(shaded, confidence, 0.0))
         suggested = torch.where(back[:, None], hair, suggested)
 
-    atlas_vertices, atlas_faces, texels = unfold(model, size)
+    atlas_vertices, atlas_faces, texels = once(model, ("atlas", size), lambda: unfold(model, size))
     arm = is_arm(model)[texels.face_index[0].clamp(min=0).long()]
     atlas = torch.zeros(4, size, size, device=images.device)
     count = len(images)

@@ -21,10 +21,11 @@ from warpkit.models.data.people.render import draw
 from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, kind_of, seeded
 from warpkit.models.data.people.wardrobe import Outfits
 from warpkit.models.geometric.appearance import ATLAS, Appearance, gather_appearance
-from warpkit.models.geometric.assemble import assemble
+from warpkit.models.geometric.cells import WEARABLE
 from warpkit.models.geometric.matte import estimate_foreground
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.view import View
+from warpkit.models.geometric.wear import Giver, put_together
 from warpkit.models.geometric.whole_frame import whole_frame
 
 REAL = 8
@@ -153,10 +154,10 @@ class HeldOut(RenderedPeople):
         if case.parts is None:
             appearance = gather_appearance(views, self.model, atlas_size=self.atlas_size)
         else:
-            kinds = list(dict.fromkeys(case.parts))
-            groups = [[view for view, own in zip(views, case.parts, strict=True) if own == parts] for parts in kinds]
-            each = [gather_appearance(group, self.model, atlas_size=self.atlas_size) for group in groups]
-            appearance = assemble(each, [PARTS if own is None else own for own in kinds], self.model)
+            clothed, reference = views[:-1], views[-1:]  # one person in two outfits
+            givers = ((clothed, WEARABLE["body"]), (reference, WEARABLE["head"]))
+            worn = [Giver(gather_appearance(of, self.model, atlas_size=self.atlas_size), cells) for of, cells in givers]
+            appearance = put_together(worn, sources.shape[:1], self.model)
         appearance = appearance.to(self.device)
         own = torch.stack([view.image for view in views]).to(self.device)
         image = torch.where(case.sources.alpha > 0.05, own[None], case.sources.image)
