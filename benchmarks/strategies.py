@@ -3,7 +3,7 @@
 `python -m benchmarks.strategies --out FOLDER` trains every variant from the same start of chance on the same samples,
 seed by seed, reads each on held-out people, and writes `summary.md`, `summary.json` and `sheet.png`. It may be stopped
 at any moment; the same command goes on. `--study losses` is Table 6. A narrow network by default, for a CPU; with a GPU
-`--width 64 --size 256 --precision bf16 --steps 20000 --people 20000` asks for the public plan.
+`--width 64 --size 256 --steps 20000 --people 20000 --vgg-blocks 4` asks for the public plan.
 """
 
 import argparse
@@ -38,6 +38,8 @@ from warpkit.models.training import TrainConfig, Trainer
 
 SOURCES = (2, 4)
 """Fewest and most sources of a step, the same in the same step of all variants."""
+FACE_FROM = 256
+"""Size from which on strategies are trained with the face loss: at 128 a head has 16 pixels."""
 PICTURED = 8
 """Held-out pairs whose pictures are kept."""
 
@@ -55,12 +57,19 @@ class Settings:
     pairs: int
     rate: float
     precision: str
+    vgg_blocks: int
     baked: bool
 
 
 def variants(settings: Settings) -> dict[str, Preset]:
     """The systems of a study, in the order in which they are trained."""
-    paper = replace(PRESETS["paper"], width=settings.width, discriminator_width=settings.width, concat_sources=4)
+    paper = replace(
+        PRESETS["paper"],
+        width=settings.width,
+        discriminator_width=settings.width,
+        concat_sources=SOURCES[1],
+        vgg_layers=tuple(f"relu{block}_1" for block in range(1, settings.vgg_blocks + 1)),
+    )
     if settings.study == "losses":
         perceptual = Weights(face=0.0, mask=0.0, smooth=0.0, adversarial=0.0)
         parts = {
@@ -74,7 +83,9 @@ def variants(settings: Settings) -> dict[str, Preset]:
             for name, weights in parts.items()
         }
     ways = ("attention", "add", "mean", "gate_add", "gate_mean", "texture", "concat")
-    return {way: replace(paper, fusion=way, discriminators=()) for way in ways}
+    face = Weights().face if settings.size >= FACE_FROM else 0.0
+    paper = replace(paper, weights=Weights(face=face, adversarial=0.0), discriminators=())
+    return {way: replace(paper, fusion=way) for way in ways}
 
 
 class Study:
@@ -222,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--pairs", type=int, default=200, help="held-out samples that every variant is read on")
     add("--rate", type=float, default=1e-3, help="at first, a tenth of it at the end")
     add("--precision", choices=("32", "bf16"), default="bf16")
+    add("--vgg-blocks", type=int, default=3, help="of the perceptual loss")
     add("--baked", type=Path, help="folder that keeps photographic people (see docs/data.md)")
     add("--minutes", type=float, help="stop after so many; call again to go on")
     add("--device", default="auto")

@@ -11,7 +11,7 @@ from benchmarks.strategies import Settings, main, variants
 from benchmarks.strategies_table import compare, estimate
 from warpkit.models.systems.liquid_warping import STRATEGIES
 
-SETTINGS = Settings("strategies", 64, 4, 2, 1, 2, 2, 5e-4, "32", False)
+SETTINGS = Settings("strategies", 64, 4, 2, 1, 2, 2, 1e-3, "32", 3, False)
 
 
 def test_the_strategies_differ_in_fusion_alone_and_are_all_seven():
