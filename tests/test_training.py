@@ -18,10 +18,12 @@ from training_scene import ABOUT, Noise, StandIn, settings, trainer
 
 from warpkit.models.batch import Pictures
 from warpkit.models.errors import InputError
+from warpkit.models.progress import Silent
 from warpkit.models.training import EMA, TrainConfig, Trainer, load_checkpoint, load_weights
 from warpkit.models.training.checkpoint import Checkpoint, compact, save_checkpoint
 from warpkit.models.training.memory import memory_advice, recompute
 from warpkit.models.training.trainer import only_known
+from warpkit.models.training.workers import in_lanes
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
@@ -61,6 +63,48 @@ def test_a_training_killed_in_the_middle_goes_on_with_the_same_losses(tmp_path: 
     assert again.fit().reason == "finished"
     assert curve(killed) == curve(whole)
     same_state(load_checkpoint(killed / "last.safetensors"), load_checkpoint(whole / "last.safetensors"))
+
+
+class StopAfter(Silent):
+    """Asks a training to stop after some of its steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_lanes_take_whole_windows_and_leave_none_out() -> None:
+    numbers = [in_lanes(turn, lane, lanes=3, window=4) for turn in range(8) for lane in range(3)]
+    assert sorted(numbers) == list(range(24))
+    assert [in_lanes(turn, 1, lanes=3, window=4) for turn in range(8)] == [4, 5, 6, 7, 16, 17, 18, 19]
+
+
+def test_workers_draw_the_same_after_a_restart(tmp_path: Path) -> None:
+    class Kept(Noise):
+        window = 4
+
+    trainer(tmp_path / "whole", Kept(), steps=9, accumulate=2, workers=2).fit()
+    first = trainer(tmp_path / "pieces", Kept(), steps=9, accumulate=2, workers=2)
+    requests = [first._request(index) for index in range(18)]
+    assert len({(request.number, request.sources) for request in requests}) == 18
+    assert len({(request.number // 4, request.sources) for request in requests}) == 6  # one number of sources a window
+    first.progress = StopAfter(4)
+    assert first.fit().step == 4
+    assert trainer(tmp_path / "pieces", Kept(), steps=9, accumulate=2, workers=2).fit().reason == "finished"
+    assert curve(tmp_path / "pieces") == curve(tmp_path / "whole")
+
+
+def test_what_a_worker_raises_ends_the_training(tmp_path: Path) -> None:
+    class Broken(Noise):
+        def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+            raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        trainer(tmp_path, Broken(), workers=1).fit()
 
 
 def test_sigterm_ends_the_step_and_saves(tmp_path: Path) -> None:
@@ -169,7 +213,7 @@ def test_blocks_of_the_networks_are_found_for_recomputing() -> None:
 def test_unknown_part_of_the_truth_gives_no_gradient() -> None:
     system = StandIn()
     run = trainer(None)
-    batch, _ = run._batch(Noise(), 0, 1, 1)
+    batch, _ = run._batch(Noise().draw(0, 1, 1), 0)
     rendered = system.render(system.encode_sources(batch), batch)
     rendered.image.retain_grad()
     known = torch.zeros(1, 1, 32, 32)
@@ -183,7 +227,7 @@ def test_unknown_part_of_the_truth_gives_no_gradient() -> None:
 def test_every_sample_keeps_a_source() -> None:
     run = trainer(None)
     for number in range(20):
-        batch, _ = run._batch(Noise(), number, 2, 3, drop=0.9)
+        batch, _ = run._batch(Noise().draw(number, 2, 3), number, 0.9)
         assert batch.sources.valid.any(1).all()
         assert not batch.sources.valid.all()
 

@@ -225,7 +225,8 @@ def train(
     model = load_body(plan.data.get("body", "anny"), plan.data.get("body_folder"))
     config = plan.training
     pieces = config.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
-    samples = open_samples(plan.data, model, where, "train", (config.steps or 1) * pieces, progress)
+    drawn_on = torch.device("cpu") if config.workers else where
+    samples = open_samples(plan.data, model, drawn_on, "train", (config.steps or 1) * pieces, progress)
     check = dict(plan.check)
     count, split = check.pop("count", 8), check.pop("split", "test")
     checked: dict[str, Any] = {"pose_gap": 1.0} if plan.data["kind"] == "people" else {}

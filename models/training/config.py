@@ -54,6 +54,9 @@ class TrainConfig:
     deterministic: bool = False
     """Only operations whose result is the same bit for bit; for exact resuming on a GPU."""
     seed: int = 0
+    workers: int = 0
+    """Processes that draw samples ahead, on the CPU, for a GPU that would wait. What a step is given depends on how
+    many they are."""
     save_every: int = 500
     """Steps between checkpoints."""
     sheet_every: int = 500
@@ -79,7 +82,7 @@ class TrainConfig:
         check("ema", 0 <= self.ema < 1, "from 0 to below 1")
         for name in ("learning_rate", "final_rate"):
             check(name, 0 < getattr(self, name) < 1, "more than 0, less than 1")
-        for name in ("sheet_every", "warmup"):
+        for name in ("sheet_every", "warmup", "workers"):
             check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("precision", "perceptual_precision"):
             check(name, getattr(self, name) in get_args(Precision), " or ".join(get_args(Precision)))

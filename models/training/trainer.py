@@ -34,8 +34,9 @@ from warpkit.models.training.config import TrainConfig
 from warpkit.models.training.ema import EMA
 from warpkit.models.training.log import Log
 from warpkit.models.training.memory import memory_advice, recompute
-from warpkit.models.training.protocols import Curriculum, Samples, System, Windowed
+from warpkit.models.training.protocols import Samples, System, Windowed
 from warpkit.models.training.sheets import sheet
+from warpkit.models.training.workers import Request, draw_ahead, drawn, in_lanes
 
 EXACT, COMPACT = "last.safetensors", "compact.safetensors"
 CHECK_BATCH = 4
@@ -135,6 +136,7 @@ class Trainer:
         self.folder = None if folder is None else Path(folder)
         self.about, self.labels = {**(about or {}), "training": config.to_dict()}, labels or {}
         self.step = 0
+        self._ahead: Iterator[Any] | None = None
         self._resume(start)
         if self.world > 1:
             for value in self.module.state_dict().values():
@@ -172,6 +174,9 @@ class Trainer:
         log = Log(self.folder, self.step) if self.folder is not None and self.rank == 0 else None
         first = self.step
         self.progress.stage("Training", self.steps - first)
+        if config.workers:
+            draws = (first * config.accumulate, self.steps * config.accumulate)
+            self._ahead = draw_ahead(self.samples, self._request, *draws, config.workers)
         try:
             with _asked_to_stop() as asked:
                 if log is not None and not (self.folder / EXACT).exists():  # type: ignore[operator]
@@ -199,6 +204,7 @@ class Trainer:
                 if self.step > first:
                     self.save()
         finally:
+            self._ahead = None
             if log is not None:
                 log.close()
         return Outcome(self.step, reason)
@@ -220,17 +226,13 @@ class Trainer:
         self.module.train()
         judged = "discriminators" in self.optimizers and step >= config.adversarial_from * self.steps
         judged = judged and config.adversarial_from < 1
-        if isinstance(self.samples, Curriculum):
-            self.samples.advance(step / self.steps)
-        window = self.samples.window if isinstance(self.samples, Windowed) else 1
-        first = step - step % max(1, window // (config.accumulate * self.world))
-        sources = random.Random(f"{config.seed}:{first}").randint(*config.sources)
         sums: dict[str, Tensor] = {}
         for piece in range(config.accumulate):
-            number = (step * config.accumulate + piece) * self.world + self.rank
-            torch.manual_seed(_mixed(config.seed, number))
+            request = self._request(step * config.accumulate + piece)
+            torch.manual_seed(_mixed(config.seed, request.number))
             with memory_advice(config.batch, config.sources[1], config.accumulate, self._frugal):
-                batch, known = self._batch(self.samples, number, self.share, sources, config.drop)
+                given = drawn(self.samples, request) if self._ahead is None else next(self._ahead)
+                batch, known = self._batch(given, request.number, config.drop)
                 terms = self._backward(batch, known, judged)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value / config.accumulate
@@ -249,18 +251,30 @@ class Trainer:
         self.step += 1
         return {**{name: float(value) for name, value in sums.items()}, "rate": rate}
 
+    def _request(self, index: int) -> Request:
+        """What this process's `index`-th draw asks for. Those of a window have one number of sources."""
+        config = self.config
+        step, share = index // config.accumulate, index // config.accumulate / self.steps
+        window = self.samples.window if isinstance(self.samples, Windowed) else 1
+        if config.workers:
+            turn, worker = divmod(index, config.workers)
+            number = in_lanes(turn, worker * self.world + self.rank, config.workers * self.world, window)
+            first = number // window
+        else:
+            number = index * self.world + self.rank
+            first = step - step % max(1, window // (config.accumulate * self.world))
+        sources = random.Random(f"{config.seed}:{first}").randint(*config.sources)
+        return Request(number, self.share, sources, share)
+
     @property
     def _frugal(self) -> bool:
         return self.config.checkpointing and self.config.precision == "bf16"
 
-    def _batch(
-        self, samples: Samples, number: int, people: int, sources: int, drop: float = 0.0
-    ) -> tuple[Batch, Tensor | None]:
+    def _batch(self, draw: Any, number: int, drop: float = 0.0) -> tuple[Batch, Tensor | None]:
         """The batch of a draw, and where its truth is known (None: everywhere)."""
-        drawn = samples.draw(number, people, sources)
-        given: Pictures = drawn[0].to(self.device)
-        target: Pictures = drawn[1].to(self.device)
-        known = drawn[2].to(self.device) if len(drawn) > 2 else None
+        given: Pictures = draw[0].to(self.device)
+        target: Pictures = draw[1].to(self.device)
+        known = draw[2].to(self.device) if len(draw) > 2 else None
         if drop:
             generator = torch.Generator().manual_seed(_mixed(self.config.seed + 1, number))
             stay = torch.rand(given.valid.shape, generator=generator) >= drop
@@ -333,7 +347,8 @@ class Trainer:
                 people = min(CHECK_BATCH, self.check_count - done)
                 sources = self.config.sources[0] + len(pages) % (self.config.sources[1] - self.config.sources[0] + 1)
                 # far beyond the steps of any training
-                batch, _ = self._batch(self.check, 2**40 + len(pages), people, sources)
+                number = 2**40 + len(pages)
+                batch, _ = self._batch(self.check.draw(number, people, sources), number)
                 with self.fabric.autocast():
                     rendered = self.system.render(self.system.encode_sources(batch), batch)
                 for name, value in _figures(batch, rendered).items():
