@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import costs, strategies_table
+from benchmarks import costs, personalization_curve, strategies_table
 from warpkit.models.metrics.results import Results
 from warpkit.models.metrics.study import Verdict
 
@@ -69,6 +69,16 @@ def strategies(path: Path) -> list[str]:
     return strategies_table.markdown(found, found["settings"]).splitlines()
 
 
+def personalization(path: Path) -> list[str]:
+    """Without and with, by steps (Fig. 14)."""
+    found = json.loads(path.read_text())
+    lines = [f"- {name}: {value}" for name, value in found["settings"].items()]
+    picture = path.with_suffix(".png")
+    if picture.exists():
+        lines += ["", f"![PSNR and VGG distance by steps](../benchmarks/results/{picture.name})"]
+    return [*lines, *personalization_curve.table(found)]
+
+
 def cost(path: Path) -> list[str]:
     """Counted and measured."""
     found = json.loads(path.read_text())
@@ -87,15 +97,14 @@ class Section:
     about: str
     command: str
     file: str
-    """In benchmarks/results; or a page under docs, which is only pointed to."""
+    """In benchmarks/results; or a picture in docs, which is shown."""
     write: Callable[[Path], list[str]] | None = None
 
     def lines(self, runs: Path, docs: Path) -> list[str]:
         """Title, command, and the tables of the run, or that there is none."""
         head = [f"## {self.title}", "", self.about, "", "```bash", *self.command.splitlines(), "```", ""]
         if self.write is None:
-            found = docs / self.file
-            return [*head, f"See [{self.file}]({self.file})." if found.exists() else "Not run yet."]
+            return [*head, f"![{self.title}]({self.file})" if (docs / self.file).exists() else "Not run yet."]
         path = runs / self.file
         return [*head, *(self.write(path) if path.exists() else ["Not run yet."])]
 
@@ -153,6 +162,22 @@ SECTIONS = (
         "cp out/results.json benchmarks/results/evaluate-strategies.json",
         "evaluate-strategies.json",
         evaluation,
+    ),
+    Section(
+        "Personalization",
+        "`small` as it is, and after some steps of adapting to a person: one run of 200 steps a person and number of "
+        "photos, read on the way on other poses (Fig. 14).",
+        "python -m benchmarks.personalization_curve small.safetensors --people 12 --sources 1 2 4 8 "
+        "--out benchmarks/results/personalization.json",
+        "personalization.json",
+        personalization,
+    ),
+    Section(
+        "Photo-like people, with and without personalization",
+        "P008, P009 and P010 of openpeople outdoors (made by a model, nobody real; held out), from that one picture: "
+        "by geometry alone, by `small`, and after 100 steps of personalization.",
+        "python -m benchmarks.imitation_sheet small.safetensors --out docs/imitated.jpg",
+        "imitated.jpg",
     ),
     Section(
         "Blind pairs",
