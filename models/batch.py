@@ -248,6 +248,7 @@ def make_batch(
     *,
     target: Pictures | None = None,
     visibility: Visibility = None,
+    face_mask: Tensor | None = None,
     geometric: Geometric | None = None,
 ) -> Batch:
     """Draws the conditions of sources and target, and composes the flow between them (Algorithm 1).
@@ -259,6 +260,7 @@ def make_batch(
         condition: what is shown of bodies.
         target: N = 1: the truth, in training.
         visibility: which flow is kept: as `warpkit.mesh_flow`; None: all, as in the paper's public code.
+        face_mask: `[B, S, F]` bool: the faces that each source may give, where they are different people; None: all.
         geometric: `[B, ...]` the target as the geometric renderer draws it; None: that of `target`, where it has one.
     """
     if geometric is None and target is not None and target.geometric is not None:
@@ -274,7 +276,7 @@ def make_batch(
         target_vertices=target_vertices,
         target_condition=shown[batch * count :],
         target_silhouette=silhouette[batch * count :],
-        flow=_flow(sources, target_vertices, model, size, visibility),
+        flow=_flow(sources, target_vertices, model, size, visibility, face_mask),
         head_box=part_box(target_vertices, model, ("head",)),
         body_box=part_box(target_vertices, model, PARTS),
         target_image=None if target is None else target.image[:, 0],
@@ -293,6 +295,7 @@ def retarget(
     *,
     size: tuple[int, int] | None = None,
     visibility: Visibility = None,
+    face_mask: Tensor | None = None,
     geometric: Geometric | None = None,
 ) -> Batch:
     """The same sources with another target: what `make_batch` gives, without drawing the sources again.
@@ -307,7 +310,7 @@ def retarget(
         target_vertices=target_vertices,
         target_condition=shown,
         target_silhouette=silhouette,
-        flow=_flow(batch.sources, target_vertices, model, size, visibility),
+        flow=_flow(batch.sources, target_vertices, model, size, visibility, face_mask),
         head_box=part_box(target_vertices, model, ("head",)),
         body_box=part_box(target_vertices, model, PARTS),
         target_image=None,
@@ -324,14 +327,25 @@ def _drawn(vertices: Tensor, model: BodyModel, condition: Condition, size: tuple
 
 
 def _flow(
-    sources: Pictures, target_vertices: Tensor, model: BodyModel, size: tuple[int, int], visibility: Visibility
+    sources: Pictures,
+    target_vertices: Tensor,
+    model: BodyModel,
+    size: tuple[int, int],
+    visibility: Visibility,
+    face_mask: Tensor | None,
 ) -> Flow:
     """From the target to each source; its visible is None where everything of every source counts."""
     of_sources = (sources.image.shape[-2], sources.image.shape[-1])
     flow = mesh_flow(
-        sources.vertices, target_vertices, model.faces, size, source_size=of_sources, visibility=visibility
+        sources.vertices,
+        target_vertices,
+        model.faces,
+        size,
+        source_size=of_sources,
+        visibility=visibility,
+        face_mask=face_mask,
     )
-    visible = None if visibility is None else flow.visible
+    visible = None if visibility is None and face_mask is None else flow.visible
     if visible is None and sources.valid.all():
         return Flow(flow.grid)
     valid = sources.valid[:, :, None, None].expand(-1, -1, *size)

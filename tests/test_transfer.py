@@ -12,10 +12,11 @@ from torch import Tensor
 pytest.importorskip("typer", reason="needs the extra [person]")
 from typer.testing import CliRunner, Result
 
-from warpkit import interpolate
+from warpkit import interpolate, rasterize
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.batch import Pictures, SurfaceCondition, Visibility, make_batch
+from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.cells import CELLS, WEARABLE, Planes, cell_fields, cell_shares
@@ -163,6 +164,25 @@ def test_flow_reaches_the_giver_s_own_cells_alone(model: BodyModel, dressed: tup
     assert not own[(deep > 0.2) & inside].any()
     assert not green[deep < -0.2].any()
     assert ((deep > 0.2) & inside).sum() > 200
+
+
+@pytest.mark.parametrize("visibility", [None, "pixel"])
+def test_a_trained_system_gets_each_source_s_own_faces_alone(model: BodyModel, visibility: Visibility) -> None:
+    camera = Camera(25 / model.height(model.mean_shape[None]), torch.tensor([[16.0, 15.0]]))
+    vertices = camera.project(model(stance(), model.mean_shape[None]), (32, 32))
+    sources = Pictures(
+        torch.zeros(1, 2, 3, 32, 32), torch.ones(1, 2, 1, 32, 32), vertices[:, None].expand(1, 2, -1, 3),
+        torch.ones(1, 2, dtype=torch.bool),
+    )  # fmt: skip
+    head = (model.parts == PARTS.index("head"))[None]
+    mask = torch.stack([head, ~head], 1)
+    batch = make_batch(sources, vertices, model, SurfaceCondition(model), visibility=visibility, face_mask=mask)
+    drawn = rasterize(vertices, model.faces, (32, 32)).face_index[0].long()
+    body, is_head = drawn >= 0, head[0][drawn.clamp(min=0)]
+    assert batch.flow.visible is not None
+    assert not (batch.flow.visible[0, 0] & ~(body & is_head)).any()
+    assert not (batch.flow.visible[0, 1] & ~(body & ~is_head)).any()
+    assert batch.flow.visible.any(1)[0][body].float().mean() > 0.9
 
 
 def test_cells_without_a_giver_or_with_two_are_refused(model: BodyModel) -> None:

@@ -38,6 +38,14 @@ def transfer(
     fps: Annotated[
         float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own, or 25, if not given.")
     ] = None,
+    renderer: Annotated[
+        str | None,
+        typer.Option(help="geometric or learned; learned where this installation has a trained model."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint of `warpkit train` that draws in place of the embedded one."),
+    ] = None,
     frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -79,6 +87,8 @@ def transfer(
             device=device,
             person=person,
             fps=fps,
+            renderer=renderer,  # type: ignore[arg-type]  # checked there
+            weights=weights,
             progress=bars,
         )
         write(

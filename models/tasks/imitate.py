@@ -1,7 +1,9 @@
 """Motion imitation: a person from photos moves as a reference does (Liquid Warping GAN with Attention, section 3.6)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy, deepcopy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,6 +20,7 @@ from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.framing import Framing, frame_motion
 from warpkit.models.geometric.renderer import GeometricRenderer, Layer, Rendered
 from warpkit.models.geometric.shadow import contact_shadow
+from warpkit.models.geometric.view import View
 from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.video import VideoReader
@@ -52,12 +55,15 @@ class Imitation:
         side_by_side: bool = False,
         shadow: bool = True,
         notes: Sequence[str] = (),
+        views: Callable[[int], list[View]] | None = None,
     ) -> None:
         """`bodies` (T of them) in the pixels of the first source's photo, `plate` `[3, size, size]` the background.
 
         `system`: what draws the person; the geometric picture if None. `shadow`: whether the feet darken the ground
-        that they stand on.
+        that they stand on. `views`: the pictures that the appearance was gathered from, at any resolution; those of
+        the sources if None.
         """
+        self._views = views or partial(views_of, sources, appearance.shape)
         self.model, self.sources, self.appearance = model, sources, appearance
         self.bodies, self.framing = bodies, framing
         self.fps = fps
@@ -94,7 +100,7 @@ class Imitation:
         if system is None:
             return self.geometric
         resolution = _as_large(self.sources, self.framing.body(self.bodies))
-        views = [source.view(resolution) for source in self.sources]
+        views = self._views(resolution)
         return LearnedRenderer(system, self._placed, views, self.appearance.to(self.device))
 
     @torch.no_grad()
@@ -134,6 +140,12 @@ class Imitation:
     def __iter__(self) -> Iterator[np.ndarray]:
         """uint8 RGB frames `[H, W, 3]`, one after the other."""
         return (self.frame(index) for index in range(self.num_frames))
+
+
+def views_of(sources: Sequence[Source], shape: Tensor, resolution: int) -> list[View]:
+    """The sources cut out, with bodies of one shape."""
+    views = [source.view(resolution) for source in sources]
+    return [replace(view, body=replace(view.body, shape=shape)) for view in views]
 
 
 def _as_large(sources: Sequence[Source], framed: Body) -> int:

@@ -72,8 +72,8 @@ class LearnedRenderer:
             system: in evaluation mode.
             model: of all bodies.
             views: of the person, all of one resolution, a multiple of 8; best one at which the person is as large as
-                in the frames.
-            appearance: gathered from the views.
+                in the frames. Their bodies have the shape of whom they show, who may be several people.
+            appearance: gathered from the views, in their order.
             whole: the network draws whole frames, of sides that are multiples of 8, even where the person is small.
                 So it is for layers that normalise over the picture.
             precision: of the networks; None: bfloat16 on a CPU that has instructions for it (colours differ by less
@@ -86,9 +86,10 @@ class LearnedRenderer:
         self.precision = precision or (torch.bfloat16 if _multiplies_bfloat16(self.device) else torch.float32)
         self._geometric = GeometricRenderer(model, appearance) if system.preset.layers == "small" else None
         self._condition = system.condition(model)
+        self._faces = appearance.faces
         self._tall = float(model.height(shape)[0])
         with torch.inference_mode():
-            pictures = _pictures(views, model, shape)
+            pictures = _pictures(views, model, self.device)
             self._batch = make_batch(
                 pictures, pictures.vertices[:, 0], model, self._condition, visibility=system.visibility
             )
@@ -126,6 +127,7 @@ class LearnedRenderer:
             self._condition,
             size=window.size,
             visibility=self.system.visibility,
+            face_mask=self._faces,
         )
         geometric = None
         if self._geometric is not None:
@@ -170,14 +172,14 @@ def _span(low: float, high: float, side: int) -> tuple[int, int]:
     return start * STRIDE, (stop - start) * STRIDE
 
 
-def _pictures(views: Sequence[View], model: BodyModel, shape: Tensor) -> Pictures:
+def _pictures(views: Sequence[View], model: BodyModel, device: torch.device) -> Pictures:
     """N views as a system's sources, B = 1."""
     size = (views[0].resolution, views[0].resolution)
-    bodies = [replace(view.body.to(shape.device), shape=shape) for view in views]
+    bodies = [view.body.to(device) for view in views]
     vertices = [body.camera.project(model(body.pose, body.shape), size)[0] for body in bodies]
     return Pictures(
-        torch.stack([view.image.to(shape.device) for view in views])[None],
-        torch.stack([view.alpha[None].to(shape.device) for view in views])[None],
+        torch.stack([view.image.to(device) for view in views])[None],
+        torch.stack([view.alpha[None].to(device) for view in views])[None],
         torch.stack(vertices)[None],
-        torch.ones(1, len(views), dtype=torch.bool, device=shape.device),
+        torch.ones(1, len(views), dtype=torch.bool, device=device),
     )

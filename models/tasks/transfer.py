@@ -11,7 +11,7 @@ from torch import Tensor
 from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.data.motion import Motion
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.appearance import gather_appearance
+from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.cells import CELLS, WEARABLE
 from warpkit.models.geometric.framing import frame_motion
 from warpkit.models.geometric.hems import read_planes
@@ -22,13 +22,16 @@ from warpkit.models.media.images import parse_color
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.tasks.imitate import (
     Imitation,
+    RendererName,
     _extent,
     check_background,
     check_motion,
     choose_device,
+    choose_system,
     imitate_body,
     make_plate,
     resolve_motion,
+    views_of,
 )
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources, standing_body
 from warpkit.models.tasks.view import check_size, is_level, own_axis, same_length, turned, view_rotations
@@ -90,30 +93,37 @@ def _name(one: Wear) -> str:
     return " and ".join(str(photo) if not isinstance(photo, np.ndarray) else "the picture" for photo in one.photos)
 
 
-@dataclass(frozen=True)
 class _Person:
-    """Somebody's pictures, cut out."""
+    """Somebody whose pictures were read, and who may get another colour of skin."""
 
-    sources: list[Source]
-    views: list[View]
+    def __init__(self, sources: list[Source], resolution: int, model: BodyModel) -> None:
+        self.sources, self.resolution, self.model = sources, resolution, model
+        self.views = [source.view(resolution) for source in sources]
+        check_one_person([source.name for source in sources], self.views, model)
+        self.recolour: tuple[Tensor, Tensor] | None = None
+        """The skin's own colour and the wanted one, `[3]` each."""
 
-    def skin(self, model: BodyModel) -> Tensor | None:
+    def skin(self) -> Tensor | None:
         """[3] the colour of their face, of the first view that shows it."""
-        colours = (skin_colour(view, see(view, model), model) for view in self.views)
+        colours = (skin_colour(view, see(view, self.model), self.model) for view in self.views)
         return next((colour for colour in colours if colour is not None), None)
 
-    def with_skin(self, own: Tensor, wanted: Tensor, model: BodyModel) -> list[View]:
-        """Their views with another colour of skin."""
-        return [recoloured(view, skin_mask(view, see(view, model), own, model), own, wanted) for view in self.views]
+    def seen(self, views: list[View]) -> list[View]:
+        """Views of them with the colour of skin that is wanted."""
+        if self.recolour is None:
+            return views
+        own, wanted = self.recolour
+        sights = [see(view, self.model) for view in views]
+        masks = [skin_mask(view, sight, own, self.model) for view, sight in zip(views, sights, strict=True)]
+        return [recoloured(view, mask, own, wanted) for view, mask in zip(views, masks, strict=True)]
 
+    def gather(self) -> Appearance:
+        """What they look like."""
+        return gather_appearance(self.seen(self.views), self.model)
 
-def _read(
-    photos: Sequence[str | Path | np.ndarray], model: BodyModel, resolution: int, person: int | None, progress: Progress
-) -> _Person:
-    sources = read_sources(photos, model, person=person, progress=progress)
-    views = [source.view(resolution) for source in sources]
-    check_one_person([source.name for source in sources], views, model)
-    return _Person(sources, views)
+    def views_of(self, shape: Tensor, resolution: int) -> list[View]:
+        """Views of them at another resolution, with bodies of `shape` `[1, K]`."""
+        return self.seen(views_of(self.sources, shape, resolution))
 
 
 def transfer(
@@ -131,6 +141,8 @@ def transfer(
     device: str = "auto",
     person: int | None = None,
     fps: float | None = None,
+    renderer: RendererName | None = None,
+    weights: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Imitation:
     """The person in `photos` in what others wear: in their own pose, from other sides, or moving.
@@ -154,6 +166,9 @@ def transfer(
         person: which person of the photos of the person with several, counted from 1; the largest by default, as in the
             others' photos.
         fps: frames a second; by default the motion's, 25 for views.
+        renderer: "geometric" or "learned"; None: learned, where this installation has a trained model or `weights` are
+            given.
+        weights: the checkpoint of a trained system that draws the person; the embedded model if None.
         progress: told of each stage.
 
     Returns:
@@ -171,35 +186,37 @@ def transfer(
             for name, value in (("azimuth", azimuth), ("elevation", elevation), ("roll", roll))
         }
     )
-    check_size(size)
     check_background(background)
     if motion is not None:
         check_motion(motion)
+    system = choose_system(renderer, weights)
+    check_size(size, system)
     where = choose_device(device)
     model = load_body(body, body_folder)
     resolution = round(1.5 * size)
     with torch.no_grad():
-        wearer = _read(photos, model, resolution, person, progress)
-        others = [_read(one.photos, model, resolution, None, progress) for one in wear]
-        told = [note for one in (wearer, *others) for note in notes(one.sources, person if one is wearer else None)]
-        progress.stage("Gathering appearances", 1 + len(others))
-        own = gather_appearance(wearer.views, model)
-        progress.advance()
-        givers = [Giver(own, cells[0], read_planes(own, model))]
-        wanted = wearer.skin(model)
-        for one, given in zip(others, cells[1:], strict=True):
-            views, theirs = one.views, one.skin(model)
-            if "face" not in given:
+        people = [_Person(read_sources(photos, model, person=person, progress=progress), resolution, model)]
+        for other in wear:
+            people.append(_Person(read_sources(other.photos, model, progress=progress), resolution, model))
+        told = [note for number, one in enumerate(people) for note in notes(one.sources, None if number else person)]
+        progress.stage("Gathering appearances", len(people))
+        wearer = people[0]
+        wanted = wearer.skin()
+        appearances = []
+        for one, given in zip(people, cells, strict=True):
+            if one is not wearer and "face" not in given:
+                theirs = one.skin()
                 if wanted is None or theirs is None:
-                    who = wearer if wanted is None else one
-                    seen = f"no face was seen in {who.sources[0].name}"
-                    told.append(f"{seen}: skin keeps the colour that it has in {one.sources[0].name}")
+                    unseen = f"no face was seen in {(wearer if wanted is None else one).sources[0].name}"
+                    told.append(f"{unseen}: skin keeps the colour that it has in {one.sources[0].name}")
                 else:
-                    views = one.with_skin(theirs, wanted, model)
-            theirs_worn = gather_appearance(views, model)
-            givers.append(Giver(theirs_worn, given, read_planes(theirs_worn, model)))
+                    one.recolour = (theirs, wanted)
+            appearances.append(one.gather())
             progress.advance()
-        appearance = put_together([giver for giver in givers if giver.cells], own.shape, model)
+        own = appearances[0]
+        giving = [number for number, given in enumerate(cells) if given]
+        givers = [Giver(appearances[n], cells[n], read_planes(appearances[n], model)) for n in giving]
+        appearance = put_together(givers, own.shape, model)
         first = wearer.sources[0]
         video, rate = None, fps or 25.0
         standing = standing_body(first, own)
@@ -215,6 +232,10 @@ def transfer(
         framing = frame_motion(*_extent(bodies, model), first.person.size, size)
         progress.stage("Making the background", None)
         plate = make_plate(background, first, framing)
+
+    def views(resolution: int) -> list[View]:
+        return [view for n in giving for view in people[n].views_of(appearances[n].shape, resolution)]
+
     return Imitation(
         model,
         wearer.sources,
@@ -224,9 +245,11 @@ def transfer(
         plate,
         fps=rate,
         device=where,
+        system=system,
         video=video,
         shadow=parse_color(str(background)) is None and is_level(elevations, rolls),
         notes=told,
+        views=views,
     )
 
 
