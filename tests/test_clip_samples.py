@@ -16,7 +16,7 @@ pytest.importorskip("ai_edge_litert", reason="needs the extra [person]")
 from clip_videos import FakeRecovery, coloured
 
 from warpkit.models.batch import Pictures, SurfaceCondition, make_batch
-from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.bodies import JOINTS, BodyModel, load_body
 from warpkit.models.data.clips import ClipCases, Settings, backdrop, maker, prepare_clips
 from warpkit.models.data.clips import ClipSamples as AnyClipSamples
 from warpkit.models.data.clips import samples as samples_module
@@ -326,6 +326,9 @@ def test_workers_draw_what_their_parent_would(cache: Path, model: BodyModel) -> 
 
 def test_cross_imitation_takes_anothers_pose_and_keeps_the_shape(cache: Path, model: BodyModel) -> None:
     samples = ClipCases(cache, model, split=None, least_fit=0.0)
+    for number, arrays in enumerate(samples._arrays):  # everybody stands alike in the stand-in's clips
+        arrays["pose"] = arrays["pose"].copy()
+        arrays["pose"][:, JOINTS.index("left_shoulder"), 2] += 0.1 * number
     for step in range(4):
         case = samples.cases("cross", step, 2)
         again = samples.cases("cross", step, 2)
@@ -336,7 +339,11 @@ def test_cross_imitation_takes_anothers_pose_and_keeps_the_shape(cache: Path, mo
         everybody = {one[:2] for row in which(case.sources) + which(case.real) for one in row}
         assert len(everybody) == 1  # all of one person in one outfit
         places = case.target_vertices[0, :, :2]
-        assert (places - case.sources.vertices[0, 0, :, :2]).norm(dim=-1).max() > 0.01
+        shown = case.sources.vertices[0, 0, :, :2]
+        assert (places - shown).norm(dim=-1).max() > 0.01
+        assert (places.mean(0) - shown.mean(0)).norm() < 0.5  # placed and scaled as in the first source
+        height, own = (one[:, 1].max() - one[:, 1].min() for one in (places, shown))
+        assert 0.5 < height / own < 2
 
 
 def test_evaluation_of_clips_has_the_tasks_that_videos_can_show(cache: Path, model: BodyModel) -> None:
@@ -355,3 +362,20 @@ def test_cross_imitation_of_one_clip_alone_is_refused(cache: Path, model: BodyMo
     del samples.clips[1:]
     with pytest.raises(InputError, match="one clip only"):
         samples.cases("cross", 0, 1)
+
+
+def test_gathered_cases_bring_the_picture_of_the_geometric_renderer(cache: Path, model: BodyModel) -> None:
+    plain, samples = (ClipCases(cache, model, split=None, least_fit=0.0, gathered=one) for one in (False, True))
+    for task in ("self", "cross"):
+        case, other = (one.cases(task, 1, 2) for one in (samples, plain))  # type: ignore[arg-type]
+        assert other.gathered is None
+        assert torch.equal(case.target_vertices, other.target_vertices)
+        assert case.gathered is not None
+        bodies, drawn = case.gathered.bodies, case.gathered.geometric
+        size = (samples.size, samples.size)
+        torch.testing.assert_close(
+            bodies.camera.project(model(bodies.pose, bodies.shape), size), case.sources.vertices[0]
+        )
+        assert drawn.colour.shape == (1, 3, *size)
+        x, y = ((case.target_vertices[0, :, :2] + 1) * samples.size / 2).long().clamp(0, samples.size - 1).unbind(-1)
+        assert (drawn.alpha[0, 0, y, x] > 0).float().mean() > 0.8  # it lies on the body that is asked for

@@ -91,11 +91,11 @@ def evaluate(
             raise InputError("two systems have one name; name them: NAME=FILE")
         model = load_body("anny")
         there = on_device(model, where)
-        gathers = data == "people" and not plain
+        gathers = not plain
         if personalize and ("transfer" in wanted or not gathers):
             raise InputError(
-                "--personalize: it adapts to rendered people in one outfit; leave out --plain, the task transfer and "
-                "prepared videos"
+                "--personalize: it adapts to one person in one outfit, from what is gathered; leave out --plain and "
+                "the task transfer"
             )
         renderers = {}
         for name, path in named:
@@ -222,7 +222,7 @@ def _data(
     from warpkit.models.data.clips import ClipCases
     from warpkit.models.tasks.evaluate import Moved
 
-    return Moved(ClipCases(data, model, split="test", size=size, seed=seed), device)
+    return Moved(ClipCases(data, model, split="test", size=size, seed=seed, gathered=not plain), device)
 
 
 class _Writer:

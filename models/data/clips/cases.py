@@ -1,12 +1,15 @@
 """The tasks of evaluation on clips: what real videos can show of the papers' protocol."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
-from warpkit.models.bodies import Camera
+from warpkit.models.bodies import Body, Camera
 from warpkit.models.data.cases import Case, Task
 from warpkit.models.data.clips.samples import ClipSamples, Pick
-from warpkit.models.data.clips.samples import Task as Draw
+from warpkit.models.data.gather import with_gathered
 from warpkit.models.errors import InputError
 
 REAL = 8
@@ -14,12 +17,21 @@ REAL = 8
 
 
 class ClipCases(ClipSamples):
-    """Clips with the tasks that they have a measure for; arguments as of `ClipSamples`.
+    """Clips with the tasks that they have a measure for.
 
     Appearance transfer is not among them: a video shows nobody in other clothes in the same pose.
+
+    Args:
+        *arguments: as of `ClipSamples`.
+        gathered: each case comes with what the renderer of `warpkit imitate` makes of it, and its sources cut as there.
+        **options: as of `ClipSamples`.
     """
 
     tasks: tuple[Task, ...] = ("self", "cross", "views")
+
+    def __init__(self, *arguments: Any, gathered: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.gathered = gathered
 
     @torch.no_grad()
     def cases(self, task: Task, step: int, sources: int) -> Case:
@@ -33,26 +45,39 @@ class ClipCases(ClipSamples):
         Raises:
             InputError: there is one clip only, or nobody turns; or as of `draw`.
         """
-        if task in ("self", "views"):
-            drawn: Draw = "imitation" if task == "self" else "view"
-            given, target = self.draw(step, 1, sources, drawn)
-            return Case(given, target.vertices[:, 0], target)
-        if task != "cross":
+        if task not in self.tasks:
             raise ValueError(f"task: expected one of {', '.join(self.tasks)}, got {task!r}")
-        random = np.random.default_rng([self.seed, step, 1])
-        own: list[Pick] = self._imitation(random, sources + REAL - 1)
-        clip = own[-1][0]
-        strangers = [n for n, entry in enumerate(self.clips) if entry.identity != self.clips[clip].identity]
-        others = strangers or [n for n in range(len(self.clips)) if n != clip]
-        if not others:
-            raise InputError(f"{self._called}: there is one clip only; cross-imitation needs somebody else's pose")
-        driver, frame = self._any_frame(random, others)
-        pictures = self._pictures([own], self.size, [clip])
-        arrays, place = self._arrays[clip], own[0][1]
-        pose = torch.from_numpy(self._arrays[driver]["pose"][frame])[None]
-        shape = torch.from_numpy(arrays["shape"])[None]
-        camera = Camera(*(torch.from_numpy(np.asarray(arrays[n][place]))[None] for n in ("scale", "offset")))
-        device = self.model.faces.device
-        stored = int(self._clip_of(clip).about["size"])
-        vertices = camera.project(self.model(pose.to(device), shape.to(device)).cpu(), (stored, stored))
-        return Case(pictures[:sources], vertices, real=pictures[sources:])
+        if task != "cross":
+            random = np.random.default_rng([self.seed, step])
+            picks = (self._imitation if task == "self" else self._view)(random, sources)
+            own, clip = picks[:-1], picks[-1][0]
+            target = self._pictures([picks[-1:]], self.size, [clip])
+            body = self._bodies(picks[-1:])
+            case = Case(self._pictures([own], self.size, [clip]), target.vertices[:, 0], target)
+        else:
+            random = np.random.default_rng([self.seed, step, 1])
+            picks = self._imitation(random, sources + REAL - 1)
+            own, clip = picks[:sources], picks[-1][0]
+            strangers = [n for n, entry in enumerate(self.clips) if entry.identity != self.clips[clip].identity]
+            others = strangers or [n for n in range(len(self.clips)) if n != clip]
+            if not others:
+                raise InputError(f"{self._called}: there is one clip only; cross-imitation needs somebody else's pose")
+            driver, frame = self._any_frame(random, others)
+            first = self._bodies(own[:1])
+            body = Body(torch.from_numpy(self._arrays[driver]["pose"][frame])[None], first.shape, first.camera)
+            pictures = self._pictures([picks], self.size, [clip])
+            device = self.model.faces.device
+            posed = self.model(body.pose.to(device), body.shape.to(device)).cpu()
+            vertices = body.camera.project(posed, (self.size, self.size))
+            case = Case(pictures[:sources], vertices, real=pictures[sources:])
+        return with_gathered(case, self._bodies(own), body, self.model) if self.gathered else case
+
+    def _bodies(self, picks: Sequence[Pick]) -> Body:
+        """Of frames, in pixels of the pictures that are drawn."""
+        rows = [(self._arrays[clip], frame) for clip, frame, _ in picks]
+
+        def stacked(name: str) -> torch.Tensor:
+            return torch.from_numpy(np.stack([one[name][frame] for one, frame in rows]))
+
+        shape = torch.from_numpy(np.stack([one["shape"] for one, _ in rows]))
+        return Body(stacked("pose"), shape, Camera(stacked("scale") * self.size, stacked("offset") * self.size))

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from warpkit.models.batch import Geometric, Pictures
+from warpkit.models.batch import Pictures
 from warpkit.models.bodies import JOINTS, PARTS, Body, Camera, mirror_pose
-from warpkit.models.data.cases import TASKS, Case, Gathered, Task
+from warpkit.models.data.cases import TASKS, Case, Task
+from warpkit.models.data.gather import atlas_for, with_gathered
 from warpkit.models.data.people.cut import thickness
 from warpkit.models.data.people.gathered import GatheredPeople
 from warpkit.models.data.people.layers import LAYERS
@@ -20,13 +21,6 @@ from warpkit.models.data.people.poses import any_pose, poses_of, turned
 from warpkit.models.data.people.render import draw
 from warpkit.models.data.people.samples import IDENTITIES, RenderedPeople, kind_of, seeded
 from warpkit.models.data.people.wardrobe import Outfits
-from warpkit.models.geometric.appearance import ATLAS, Appearance, gather_appearance
-from warpkit.models.geometric.cells import WEARABLE
-from warpkit.models.geometric.matte import estimate_foreground
-from warpkit.models.geometric.renderer import GeometricRenderer
-from warpkit.models.geometric.view import View
-from warpkit.models.geometric.wear import Giver, put_together
-from warpkit.models.geometric.whole_frame import whole_frame
 
 REAL = 8
 """Real pictures of the person beside each cross-imitation: the paper's candidates."""
@@ -76,7 +70,7 @@ class HeldOut(RenderedPeople):
         super().__init__(*arguments, **options)
         if gathered and self.scale != self.size:
             raise ValueError("scale: gathered cases show whole people; leave it out")
-        self.atlas_size = min(ATLAS, 2 * self.size) if atlas_size is None else atlas_size
+        self.atlas_size = atlas_for(self.size) if atlas_size is None else atlas_size
         self.gathered = GatheredPeople(self, reuse=1, atlas_size=self.atlas_size) if gathered else None
         self._placed = self.model
         if self.device.type != "cpu" and isinstance(self.model, nn.Module):
@@ -146,29 +140,7 @@ class HeldOut(RenderedPeople):
         """The case with what is gathered from its sources, which are cut as photos are, where that is asked for."""
         if self.gathered is None:
             return case
-        views = []
-        for image, alpha, number in zip(
-            case.sources.image[0], case.sources.alpha[0, :, 0], range(len(sources.pose)), strict=True
-        ):
-            views.append(View(estimate_foreground(image.cpu(), alpha.cpu()), alpha.cpu(), sources[number]))
-        if case.parts is None:
-            appearance = gather_appearance(views, self.model, atlas_size=self.atlas_size)
-        else:
-            clothed, reference = views[:-1], views[-1:]  # one person in two outfits
-            givers = ((clothed, WEARABLE["body"]), (reference, WEARABLE["head"]))
-            worn = [Giver(gather_appearance(of, self.model, atlas_size=self.atlas_size), cells) for of, cells in givers]
-            appearance = put_together(worn, sources.shape[:1], self.model)
-        appearance = appearance.to(self.device)
-        own = torch.stack([view.image for view in views]).to(self.device)
-        image = torch.where(case.sources.alpha > 0.05, own[None], case.sources.image)
-        gathered = Gathered(self._geometric(appearance, targets), appearance, sources)
-        return replace(case, sources=replace(case.sources, image=image), gathered=gathered)
-
-    def _geometric(self, appearance: Appearance, targets: Body) -> Geometric:
-        size, render = (self.size, self.size), GeometricRenderer(self._placed, appearance)
-        drawn = [whole_frame(render(targets[n].to(self.device), size), size) for n in range(len(targets.pose))]
-        parts = ("colour", "seen", "confidence", "alpha")
-        return Geometric(*(torch.cat([getattr(one, part) for one in drawn]) for part in parts))
+        return with_gathered(case, sources, targets, self.model, placed=self._placed, atlas_size=self.atlas_size)
 
     def _shoot(
         self, outfits: list[Outfits], pose: Tensor, dice: torch.Generator, extra: Tensor | None = None
