@@ -135,7 +135,7 @@ def _card(stages: Sequence[tuple[Path, Checkpoint]], tables: Sequence[str], hard
     yield "\n## What it cannot do"
     yield LIMITS
     yield "## Licence\n"
-    yield "Apache-2.0, as warpkit; its data were made from CC0 and Apache-2.0 assets."
+    yield "Apache-2.0, as warpkit; its data were made from assets under CC0, MIT and Apache-2.0."
 
 
 def _seconds(log: Path) -> str:
