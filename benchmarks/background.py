@@ -61,7 +61,11 @@ def compare(
 def table(values: dict[str, dict[str, list[float]]]) -> list[str]:
     """Markdown: means, and the difference from exemplar filling with its standard error."""
     there = [metric for metric in METRICS if metric in values["exemplar"]]
-    lines = ["| filling | pictures | " + " | ".join(f"{METRICS[m]} | difference" for m in there) + " |"]
+    lines = [
+        "Background where the person was, against the true place; difference from exemplar filling ± standard error:",
+        "",
+    ]
+    lines += ["| filling | pictures | " + " | ".join(f"{METRICS[m]} | difference" for m in there) + " |"]
     lines.append("|" + "---|" * (2 + 2 * len(there)))
     for name, of in values.items():
         cells = []

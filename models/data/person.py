@@ -30,9 +30,16 @@ from warpkit.models.geometric.whole_frame import whole_frame
 KINDS = ("photo", "posed target", "posed sources")
 SHARES = (0.2, 0.3, 0.5)
 """How often each is drawn. A photo as target is true everywhere, so posed sources come most."""
-CORRECTING = (0.5, 0.0, 0.5)
-"""Likewise for systems that correct a geometric picture, whose own pictures would teach them nothing; photos as sources
-of others where there are several."""
+CORRECTING = (1.0, 0.0, 0.0)
+"""Likewise for systems that correct a geometric picture, where there are several photos: each is drawn from the others.
+Of posed sources the picture is nearly the truth, for their clothes and hair are those of the geometry: that teaches to
+copy, and is for those alone of whom there is one photo."""
+MISTAKEN = 2.0
+"""How many times recovery's errors the bodies of posed sources have, for such systems: in place of moving clothes."""
+BRIGHTER = 0.4
+"""Most that the logarithm of a target's exposure is changed, to that of what it is drawn from."""
+ENOUGH = 30
+"""Pixels that make exposures comparable."""
 POOL = 8
 """Sets of posed sources that are gathered for such systems, each once: it takes a second or more."""
 ATLAS = 512
@@ -82,6 +89,8 @@ class _Shot:
     """[1, H, H] in [0, 1]."""
     body: Body
     """B = 1."""
+    ground: Photo
+    """Before whose background it stands."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +176,35 @@ class PersonSamples:
         """A photo to be drawn from others, or from the person in other poses; and what geometry makes of it."""
         target, others = self._photo(order[0]), order[1:]
         if kind == "photo":
-            photos = [self._photo(others[number % len(others)]) for number in range(sources)]
+            given = [self._photo(others[number % len(others)]) for number in range(sources)]
             valid = [number < len(others) for number in range(sources)]
-            geometric = self._drawn(self._gathered_without(order[0]), target)
-            return _Sample(photos, valid, target, target.known, geometric)
-        posed, renderer = self._set(int(torch.randint(POOL, (1,), generator=dice)), sources)
-        return _Sample(posed, [True] * sources, target, self._shown(posed, target), self._drawn(renderer, target))
+            geometric, known = self._drawn(self._gathered_without(order[0]), target), target.known
+        else:
+            given, renderer = self._set(int(torch.randint(POOL, (1,), generator=dice)), sources)
+            valid, geometric = [True] * sources, self._drawn(renderer, target)
+            known = self._shown(given, target)
+        target = self._brought_there(order[0], target, geometric, known, given[0].ground)
+        return _Sample(given, valid, target, known * target.known, geometric)
+
+    def _brought_there(self, photo: int, target: _Shot, geometric: Geometric, known: Tensor, ground: Photo) -> _Shot:
+        """A photo's person in the exposure of their geometric picture, before the background of the first source.
+
+        Photos differ in both, and no source tells by how much.
+        """
+        own = self._views[photo].image.to(target.image)
+        drawn = geometric.colour[0]
+        alike = (target.alpha * known * geometric.seen[0] * geometric.alpha[0] > 0.8)[0]
+        if alike.sum() > ENOUGH:
+            logs = ((picture[:, alike] + 1).clamp(min=0.04).log() for picture in (drawn, own))
+            gain = (next(logs) - next(logs)).median(1).values.clamp(-BRIGHTER, BRIGHTER).exp()
+            own = ((own + 1) * gain[:, None, None] - 1).clamp(-1, 1)
+        image = torch.lerp(ground.plate, own, target.alpha)
+        return replace(target, image=image, known=1 - (1 - target.alpha) * ground.hole, ground=ground)
+
+    @cached_property
+    def _views(self) -> list[View]:
+        """The photos cut out."""
+        return [photo.view() for photo in self.photos]
 
     def _drawn(self, renderer: GeometricRenderer, target: _Shot) -> Geometric:
         size = (target.image.shape[-2], target.image.shape[-1])
@@ -194,7 +226,7 @@ class PersonSamples:
     def _gathered_without(self, photo: int) -> GeometricRenderer:
         """Gathered from all photos but one."""
         if photo not in self._without:
-            views = [other.view() for number, other in enumerate(self.photos) if number != photo]
+            views = [view for number, view in enumerate(self._views) if number != photo]
             self._without[photo] = self._gathered(views)
         return self._without[photo]
 
@@ -214,7 +246,7 @@ class PersonSamples:
 
     def _found(self, shot: _Shot, dice: torch.Generator) -> _Shot:
         """The same with recovery's errors in its body, which keeps its shape."""
-        turns, shapes, places, scales = body_errors(1, self.model.num_shape, dice)
+        turns, shapes, places, scales = (MISTAKEN * part for part in body_errors(1, self.model.num_shape, dice))
         model = self.model if self.shape.device.type == "cpu" else self._on_cpu
         there = shot.body.to(torch.device("cpu"))
         body = recovered(model, there, turns, torch.zeros_like(shapes), places, scales)[0].to(self.shape.device)
@@ -223,10 +255,11 @@ class PersonSamples:
         return replace(shot, body=body, vertices=vertices)
 
     def _photo(self, number: int) -> _Shot:
-        photo = self.photos[number]
-        size = _size(photo)
-        vertices = photo.body.camera.project(self.model(photo.body.pose, photo.body.shape), size)[0]
-        return _Shot(photo.image, photo.alpha[None], vertices, torch.ones_like(photo.alpha)[None], photo.body)
+        photo, image = self.photos[number], self.photos[number].image
+        if self.correcting:  # as sources are given when people are drawn: with their own colours alone
+            image = torch.where(photo.alpha > 0.05, self._views[number].image.to(image), image)
+        vertices = photo.body.camera.project(self.model(photo.body.pose, photo.body.shape), _size(photo))[0]
+        return _Shot(image, photo.alpha[None], vertices, torch.ones_like(photo.alpha)[None], photo.body, photo)
 
     def _posed(self, photo: Photo, dice: torch.Generator) -> _Shot:
         """The person of a photo in another pose and view, over the photo's plate."""
@@ -240,7 +273,7 @@ class PersonSamples:
         filled[:, top : top + height, left : left + width] = drawn.filled[0]
         known = (1 - alpha * filled) * (1 - (1 - alpha) * photo.hole)
         vertices = body.camera.project(self.model(body.pose, body.shape), size)[0]
-        return _Shot(drawn.over(photo.plate), alpha, vertices, known.clamp(0, 1), body)
+        return _Shot(drawn.over(photo.plate), alpha, vertices, known.clamp(0, 1), body, photo)
 
     def _moved(self, body: Body, dice: torch.Generator, size: tuple[int, int]) -> Body:
         """Another pose and view, in the frame."""
