@@ -297,6 +297,7 @@ def main(given: list[str] | None = None) -> None:
     add("--size", nargs="+", type=int, default=[256, 512, 1024, 1920])
     add("--sources", type=int, default=2)
     add("--steps", type=int, default=4, help="of personalization, at each size; 0: none")
+    add("--adapt-up-to", type=int, default=1024, help="the largest size of personalization: its memory grows fast")
     add("--frames", type=int, default=6, help="drawn at each size")
     add("--video", type=int, default=FRAMES, help="frames of the reference that is followed")
     add("--low-memory", action="store_true", help="personalize in bfloat16 with activations computed again")
@@ -341,10 +342,18 @@ def main(given: list[str] | None = None) -> None:
             found["once"], motion = measured_once(photos, video, device)
             keep()
             for preset, size in runs:
+                steps = arguments.steps if size <= arguments.adapt_up_to else 0
                 row = measured(
-                    preset, size, photos, motion, folder, device,
-                    steps=arguments.steps, frames=arguments.frames, low_memory=arguments.low_memory,
-                )  # fmt: skip
+                    preset,
+                    size,
+                    photos,
+                    motion,
+                    folder,
+                    device,
+                    steps=steps,
+                    frames=arguments.frames,
+                    low_memory=arguments.low_memory,
+                )
                 found["measured"].append(row)
                 keep()
                 print(table_measured(None, [row])[-1], flush=True)

@@ -18,7 +18,7 @@ from warpkit.models.data.people.samples import IDENTITIES
 from warpkit.models.data.people.wardrobe import people as wardrobe
 from warpkit.models.errors import InputError
 from warpkit.models.features.osnet import OSNet
-from warpkit.models.metrics import Judges
+from warpkit.models.metrics import Judges, widened
 from warpkit.models.metrics.results import Tally
 from warpkit.models.systems.liquid_warping import Critics, build
 from warpkit.models.tasks.evaluate import (
@@ -314,3 +314,16 @@ def test_the_command_writes_results_and_pictures(tmp_path, capsys, monkeypatch):
         refused = CliRunner().invoke(app, [*arguments[:3], str(tmp_path / "other"), *wrong])
         assert refused.exit_code == 2, wrong
         assert not (tmp_path / "other").exists()
+
+
+def test_error_is_shared_out_among_regions_without_rest(gathered):
+    error_shares = pytest.importorskip("benchmarks.error_shares")
+    case = gathered.cases("self", 0, 1)
+    parts = error_shares.regions(case)
+    assert torch.equal(parts.sum(0), widened(case.truth.alpha[:, 0])[0, 0].long())
+    near = {"geometric": GeometricPictures(), "truth": lambda one: one.truth.image[:, 0] + 1e-4}
+    shares, gains = error_shares.measure(near, [case])
+    assert sum(shares[0]) == pytest.approx(1)
+    assert sum(shares[1]) == pytest.approx(1)
+    assert sum(shares[2]) == pytest.approx(0, abs=1e-3)
+    assert gains["truth"] > 30 > gains["with the true outline"] > 0
