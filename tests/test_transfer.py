@@ -316,6 +316,12 @@ def test_what_cannot_be_is_a_sentence(options: list[str], sentence: str, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_giver_s_photo_that_is_missing_is_named_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture, but never opened")
+    with pytest.raises(InputError, match=r"gone\.jpg does not exist"):
+        transfer([tmp_path / "a.jpg"], [Wear([tmp_path / "gone.jpg"])])
+
+
 def test_the_command_passes_on_who_gives_what(tmp_path: Path, worn: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
     from warpkit.models import tasks
 

@@ -18,7 +18,7 @@ from warpkit.models.geometric.hems import read_planes
 from warpkit.models.geometric.skin import recoloured, skin_colour, skin_mask
 from warpkit.models.geometric.view import View, see
 from warpkit.models.geometric.wear import Giver, put_together
-from warpkit.models.media.images import parse_color
+from warpkit.models.media.images import check_readable, parse_color
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.tasks.imitate import (
     Imitation,
@@ -189,6 +189,9 @@ def transfer(
     check_background(background)
     if motion is not None:
         check_motion(motion)
+    for photo in (photo for one in (photos, *(other.photos for other in wear)) for photo in one):
+        if not isinstance(photo, np.ndarray):
+            check_readable(Path(photo), "picture")
     system = choose_system(renderer, weights)
     check_size(size, system)
     where = choose_device(device)
