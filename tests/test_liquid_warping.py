@@ -57,3 +57,17 @@ def test_any_size_of_multiples_of_eight(preset, size):
     assert rendered.alpha.shape == (1, 1, *size)
     assert rendered.image.isfinite().all()
     assert rendered.image.abs().amax() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("fusion", ["attention", "add", "gate_mean", "texture", "concat"])
+def test_fresh_networks_let_what_they_are_shown_through(fusion):
+    """By PyTorch's own start hundredths of it are left in all strategies but the one that normalises."""
+    torch.manual_seed(0)
+    system = build(replace(PRESETS["paper"], fusion=fusion, width=16))
+    stream, sizes = system.generator.transfer, []
+    for layer in (*stream.encoder, *stream.blocks, *stream.decoder):
+        layer.register_forward_hook(lambda module, given, made: sizes.append(float(made.std())))
+    batch = scene(system, sources=2, size=(64, 64))
+    with torch.no_grad():
+        system.render(system.encode_sources(batch), batch)
+    assert min(sizes) > 0.15

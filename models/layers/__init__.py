@@ -1,6 +1,6 @@
 """Small layers that several systems are made of."""
 
-from warpkit.models.layers.convolution import GatedConv, ResidualBlock, UpsampleTo, downsample, upsample
+from warpkit.models.layers.convolution import GatedConv, ResidualBlock, UpsampleTo, downsample, keep_size, upsample
 from warpkit.models.layers.fill import spread
 from warpkit.models.layers.modulation import SPADE, AdaIN, pixel_norm
 from warpkit.models.layers.patch import PatchDiscriminator, crop
@@ -14,6 +14,7 @@ __all__ = [
     "UpsampleTo",
     "crop",
     "downsample",
+    "keep_size",
     "pixel_norm",
     "spread",
     "upsample",

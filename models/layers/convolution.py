@@ -69,3 +69,15 @@ class UpsampleTo(nn.Module):
         size = (skip.shape[-2], skip.shape[-1])
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         return F.relu(self.conv(torch.cat([x, skip], 1)))
+
+
+def keep_size(*convs: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Starts convolutions that ReLU follows so that what passes neither grows nor fades (He et al., 2015).
+
+    For networks without normalisation: by PyTorch's own start each layer lets less than half of it through.
+    """
+    for conv in convs:
+        taps = conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
+        if isinstance(conv, nn.ConvTranspose2d):  # each pixel of its output is reached by some of them
+            taps //= conv.stride[0] * conv.stride[1]
+        nn.init.normal_(conv.weight, std=(2 / taps) ** 0.5)

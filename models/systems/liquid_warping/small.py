@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warpkit.models.layers import GatedConv, ResidualBlock, UpsampleTo, spread
+from warpkit.models.layers import GatedConv, ResidualBlock, UpsampleTo, keep_size, spread
 from warpkit.models.systems.liquid_warping.fusion import AttentionFusion
 from warpkit.models.systems.liquid_warping.streams import LevelFlow
 
@@ -79,7 +79,7 @@ class SmallSourceStream(nn.Module):
         down = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(WIDTHS[1:])]
         self.down = nn.ModuleList(down)
         self.blocks = nn.ModuleList(_blocks(width, n) for width, n in zip(WIDTHS[1:], SOURCE_BLOCKS, strict=True))
-        _keep_size(self.stem, *down)
+        keep_size(self.stem, *down)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """`[N, channels, H, W]` to features at 1/2, 1/4, 1/8 and 1/16."""
@@ -110,7 +110,7 @@ class SmallTransferStream(nn.Module):
         self.up = nn.ModuleList(ups)
         self.after = nn.ModuleList(ResidualBlock(a, identity=True) for a, _ in pairs[::-1])
         self.heads = _zero(nn.Conv2d(WIDTHS[0], 5, 3, padding=1))
-        _keep_size(self.stem, *down, *(up.conv for up in ups))
+        keep_size(self.stem, *down, *(up.conv for up in ups))
 
     def forward(
         self,
@@ -163,12 +163,6 @@ def _zero(conv: nn.Conv2d) -> nn.Conv2d:
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv
-
-
-def _keep_size(*convs: nn.Conv2d) -> None:
-    """Starts convolutions that ReLU follows so that what passes neither grows nor fades: nothing here normalises it."""
-    for conv in convs:
-        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

@@ -1,13 +1,13 @@
 """The three streams of the generator, by the public code's layer plan: G_BG, G_SID and G_TSF."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from warpkit import Flow
-from warpkit.models.layers import ResidualBlock, downsample, upsample
+from warpkit.models.layers import ResidualBlock, downsample, keep_size, upsample
 
 LevelFlow = Callable[[tuple[int, int]], Flow]
 """The flow at a level of a size."""
@@ -69,6 +69,7 @@ class SourceStream(nn.Module):
         up = widths[::-1]
         self.decoder = nn.Sequential(*map(upsample, (up[0], *up[:-1]), up))
         self.heads = Heads(widths[0])
+        keep_size(*before_relu(self.encoder, self.blocks, self.decoder))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """`[N, channels, H, W]` to the features of each stage and block, finest first."""
@@ -111,6 +112,7 @@ class TransferStream(nn.Module):
             for skip, after in zip(up[1:], up[:-1], strict=True)
         )
         self.heads = Heads(widths[0])
+        keep_size(*before_relu(self.encoder, self.blocks, self.decoder, self.joins))
 
     def forward(self, x: Tensor, features: Sequence[Tensor], flow: LevelFlow, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Draws the target.
@@ -136,3 +138,11 @@ class TransferStream(nn.Module):
             if number < len(skips):
                 x = self.joins[number](torch.cat([skips[number], x], 1))
         return self.heads(x)
+
+
+def before_relu(*parts: nn.Module) -> Iterator[nn.Conv2d | nn.ConvTranspose2d]:
+    """The convolutions of stages and residual blocks that ReLU follows."""
+    for part in parts:
+        for name, conv in part.named_modules():
+            if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and not name.endswith("second"):
+                yield conv
