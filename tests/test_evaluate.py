@@ -20,7 +20,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.features.osnet import OSNet
 from warpkit.models.metrics import Judges, widened
 from warpkit.models.metrics.results import Tally
-from warpkit.models.systems.liquid_warping import Critics, build
+from warpkit.models.systems.liquid_warping import PRESETS, Critics, build
 from warpkit.models.tasks.evaluate import (
     GeometricPictures,
     PersonalizedPictures,
@@ -232,6 +232,14 @@ def test_personalized_systems_adapt_to_each_case_and_the_system_stays_as_it_is(g
         draw(gathered.cases("transfer", 0, 1))
     with pytest.raises(InputError, match="come without"):
         draw(replace(case, gathered=None))
+
+
+def test_views_drawn_together_are_those_drawn_alone(people, model):
+    case = people.cases("views", 0, 2)
+    draw = SystemPictures(build(replace(PRESETS["paper"], width=8)), model)
+    plates = case.truth.plate[3:4]
+    alone = replace(case, target_vertices=case.target_vertices[3:4], sources=replace(case.sources, plate=plates))
+    torch.testing.assert_close(draw(alone)[0], draw(case)[3], atol=1e-5, rtol=0)
 
 
 def test_errors_are_those_of_cases_and_differences_are_taken_drawing_by_drawing():
