@@ -30,10 +30,8 @@ from warpkit.models.geometric.whole_frame import whole_frame
 KINDS = ("photo", "posed target", "posed sources")
 SHARES = (0.2, 0.3, 0.5)
 """How often each is drawn. A photo as target is true everywhere, so posed sources come most."""
-CORRECTING = (1.0, 0.0, 0.0)
-"""Likewise for systems that correct a geometric picture, where there are several photos: each is drawn from the others.
-Of posed sources the picture is nearly the truth, for their clothes and hair are those of the geometry: that teaches to
-copy, and is for those alone of whom there is one photo."""
+CORRECTING = (0.2, 0.0, 0.8)
+"""Likewise for systems that correct a geometric picture: photos are drawn from the others, where there are others."""
 MISTAKEN = 2.0
 """How many times recovery's errors the bodies of posed sources have, for such systems: in place of moving clothes."""
 BRIGHTER = 0.4
