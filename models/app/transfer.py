@@ -52,8 +52,7 @@ def transfer(
 ) -> None:
     """The person in the photos wears what others wear, part by part; standing, turned, or moving.
 
-    Parts: head, hair, face, upper, lower, clothes (where none is named), torso, arms, hands, legs, feet, left_arm, …,
-    body, all.
+    Parts: clothes (where none is named), upper, lower, head, hair, face, torso, arms, hands, legs, feet, left_arm, …
     """
     with sentences(debug), Bars() as bars:
         from warpkit.models import tasks

@@ -176,6 +176,14 @@ def choose_system(renderer: RendererName | None, weights: str | Path | None) -> 
     return load_embedded()
 
 
+def check_size(size: int, system: LiquidWarping | None = None) -> None:
+    """Raises InputError for a size of frames that cannot be made."""
+    if size not in SIZES or size % 2:
+        raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
+    if system is not None and system.preset.layers != "small" and size % 8:
+        raise InputError(f"the preset {system.preset.name!r} draws sizes that are multiples of 8, {size} came")
+
+
 def check_motion(motion: str | Path | Motion) -> None:
     """Raises InputError where `resolve_motion` would for want of a name or a file; cheap, so asked before long work."""
     if not isinstance(motion, Motion) and str(motion) not in MOTIONS and not Path(motion).exists():
@@ -237,7 +245,7 @@ def imitate_body(source: Body, motion: Motion, model: BodyModel) -> Body:
     return Body(motion.rotations, source.shape.expand(frames, -1), Camera(scale, start + path))
 
 
-def _extent(bodies: Body, model: BodyModel) -> tuple[Tensor, Camera]:
+def extent(bodies: Body, model: BodyModel) -> tuple[Tensor, Camera]:
     """Vertices `[N, V, 3]` of up to 48 moments of a motion, and their cameras: enough to know where it goes."""
     frames = len(bodies.pose)
     chosen = torch.linspace(0, frames - 1, min(frames, 48)).round().long()
@@ -325,13 +333,10 @@ def imitate(
     Raises:
         InputError: something given cannot be used; the message says what and why.
     """
-    if size not in SIZES or size % 2:
-        raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
     check_motion(motion)
     check_background(background)
     system = choose_system(renderer, weights)
-    if system is not None and system.preset.layers != "small" and size % 8:
-        raise InputError(f"the preset {system.preset.name!r} draws sizes that are multiples of 8, {size} came")
+    check_size(size, system)
     where = choose_device(device)
     model = load_body(body, body_folder)
     with torch.no_grad():
@@ -340,7 +345,7 @@ def imitate(
         first = sources[0]
         appearance = gather(sources, model, resolution=round(1.5 * size), progress=progress)
         bodies = imitate_body(standing_body(first, appearance), moving, model)
-        framing = frame_motion(*_extent(bodies, model), first.person.size, size)
+        framing = frame_motion(*extent(bodies, model), first.person.size, size)
         progress.stage("Making the background", None)
         plate = make_plate(background, first, framing)
 

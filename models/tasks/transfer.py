@@ -23,18 +23,19 @@ from warpkit.models.progress import SILENT, Progress
 from warpkit.models.tasks.imitate import (
     Imitation,
     RendererName,
-    _extent,
     check_background,
     check_motion,
+    check_size,
     choose_device,
     choose_system,
+    extent,
     imitate_body,
     make_plate,
     resolve_motion,
     views_of,
 )
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources, standing_body
-from warpkit.models.tasks.view import check_size, is_level, own_axis, same_length, turned, view_rotations
+from warpkit.models.tasks.view import is_level, own_axis, same_length, turned, view_rotations
 
 DEFAULT = ("clothes",)
 """What is worn where nothing is said."""
@@ -232,7 +233,7 @@ def transfer(
             )
         axis = own_axis(standing, model)
         bodies = turned(bodies, model, view_rotations(azimuths, elevations, rolls, axis))
-        framing = frame_motion(*_extent(bodies, model), first.person.size, size)
+        framing = frame_motion(*extent(bodies, model), first.person.size, size)
         progress.stage("Making the background", None)
         plate = make_plate(background, first, framing)
 

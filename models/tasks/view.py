@@ -14,15 +14,14 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.framing import frame_motion
 from warpkit.models.media.images import parse_color
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.imitate import (
-    SIZES,
     Imitation,
     RendererName,
-    _extent,
     check_background,
+    check_size,
     choose_device,
     choose_system,
+    extent,
     make_plate,
 )
 from warpkit.models.tasks.sources import gather, notes, read_sources, standing_body
@@ -219,7 +218,7 @@ def view(
         appearance = gather(sources, model, resolution=round(1.5 * size), progress=progress)
         standing = standing_body(first, appearance)
         bodies = turned(standing, model, view_rotations(azimuths, elevations, rolls, own_axis(standing, model)), shift)
-        framing = frame_motion(*_extent(bodies, model), first.person.size, size)
+        framing = frame_motion(*extent(bodies, model), first.person.size, size)
         progress.stage("Making the background", None)
         plate = make_plate(background, first, framing)
     return Imitation(
@@ -237,14 +236,6 @@ def view(
     )
 
 
-def check_size(size: int, system: LiquidWarping | None = None) -> None:
-    """Raises InputError for a size of frames that cannot be made."""
-    if size not in SIZES or size % 2:
-        raise InputError(f"size must be an even number from {SIZES.start} to {SIZES.stop - 1} pixels, {size} came")
-    if system is not None and system.preset.layers != "small" and size % 8:
-        raise InputError(f"the preset {system.preset.name!r} draws sizes that are multiples of 8, {size} came")
-
-
 def labels_of(azimuth: Sequence[float], elevation: Sequence[float], roll: Sequence[float]) -> list[str]:
     """What a sheet calls each of the views: the angles that are not the same in all of them."""
     named = {"azimuth": azimuth, "elevation": elevation, "roll": roll}
@@ -256,7 +247,7 @@ def labels_of(azimuth: Sequence[float], elevation: Sequence[float], roll: Sequen
 
 def columns_of_person(clip: Imitation) -> slice:
     """The columns of the frames in which the person ever is, with some air: what a sheet of views shows."""
-    vertices, camera = _extent(clip.framing.body(clip.bodies), clip.model)
+    vertices, camera = extent(clip.framing.body(clip.bodies), clip.model)
     across = camera.pixels(vertices)[..., 0]
     air = 0.06 * clip.framing.size
     left, right = int(across.amin() - air), int(across.amax() + air) + 1
