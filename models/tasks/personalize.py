@@ -25,7 +25,7 @@ from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint
 from warpkit.models.training.checkpoint import compact
 
-RATES = {"public": 1e-4, "small": 5e-6}
+RATES = {"public": 1e-4, "small": 1e-5}
 """Learning rates by the preset's layers: the paper's, and what was found best for ours (docs/training.md)."""
 EMA_DECAY = 0.9
 """Of the averaged weights, which are kept."""
