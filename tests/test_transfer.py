@@ -229,6 +229,15 @@ def test_an_old_shirt_does_not_show_below_a_new_one(model: BodyModel) -> None:
     assert green.median() > 0.9
 
 
+def test_a_hem_is_continued_from_as_few_texels_as_there_are(model: BodyModel) -> None:
+    red, blue = (painted(model, colour, atlas_size=8) for colour in (RED, BLUE))
+    own = tuple(cell for cell in CELLS if cell not in WEARABLE["upper"])
+    givers = [Giver(red, own, Planes(-0.06)), Giver(blue, WEARABLE["upper"], Planes(0.08))]
+    atlas = put_together(givers, model.mean_shape[None], model).atlas
+    assert atlas.shape == (1, 3, 8, 8)
+    assert atlas.isfinite().all()
+
+
 def test_skin_gets_another_colour_and_keeps_its_shading(model: BodyModel) -> None:
     own, wanted = torch.tensor([0.0, -0.3, -0.5]), torch.tensor([0.5, 0.2, 0.0])
     shade = torch.linspace(0.6, 1.2, 8)

@@ -26,6 +26,8 @@ UNEVEN = 0.02
 """Metres that a hem may stray from the plane that was found for it."""
 ALONG = 0.15
 """How near what lies straight above or below a point is, against what lies beside it."""
+NEAREST = 4
+"""Points of a garment, at most, whose mean colour continues it."""
 SURE = 0.04
 """Metres inside its borders from which on a garment's colours are its own."""
 GROUPS = (WEARABLE["upper"], WEARABLE["lower"], WEARABLE["feet"])
@@ -157,7 +159,8 @@ def _continued(
         if needed.any() and sure.any():
             straight = torch.tensor([1.0, ALONG, 1.0])  # what is above or below is near
             tree = cKDTree((rest[sure] * straight).numpy()[::3])
-            _, nearest = tree.query((rest[needed] * straight).numpy(), k=4)
+            ranks = range(1, min(NEAREST, tree.n) + 1)  # [N, K] of them, also where there is one
+            _, nearest = tree.query((rest[needed] * straight).numpy(), k=ranks)
             found = colours[:, sure.to(colours.device)][:, ::3][:, torch.from_numpy(nearest).to(colours.device)]
             colours[:, needed.to(colours.device)] = found.mean(-1)
     return ((off - 0.3) / 0.4).clamp(0, 1), colours  # half and half is a border

@@ -42,8 +42,8 @@ def plate(sources: Pictures) -> Tensor:
     """`[1 or B, 3, H, W]` the background alone: the true one where it is known, else the first source's, filled."""
     if sources.plate is not None:
         return sources.plate
-    pairs = zip(sources.image[:, 0], sources.alpha[:, 0, 0], strict=True)
-    return torch.stack([fill_background(image, person_hole(alpha)) for image, alpha in pairs])
+    pairs = zip(sources.image[:, 0].cpu(), sources.alpha[:, 0, 0].cpu(), strict=True)  # filling is the CPU's
+    return torch.stack([fill_background(image, person_hole(alpha)) for image, alpha in pairs]).to(sources.image)
 
 
 def batch_of(case: Case, model: BodyModel, condition: Condition, visibility: Visibility) -> Batch:
