@@ -12,7 +12,7 @@ from liquid_warping_scene import scene
 
 from warpkit.models.errors import InputError
 from warpkit.models.systems.liquid_warping import PRESETS, Sources, build
-from warpkit.models.systems.liquid_warping.checkpoints import load, load_public, read_state, rename, save
+from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load, load_public, read_state, rename, save
 from warpkit.models.systems.liquid_warping.inputs import foreground, person_hole, warped_sources
 
 PUBLIC = replace(PRESETS["ipercore"], width=8, discriminator_width=8)
@@ -61,6 +61,17 @@ def test_another_preset_is_told_apart(tmp_path):
     save(tiny(), tmp_path / "a.safetensors")
     with pytest.raises(InputError, match=r"a\.safetensors: holds weights of the preset 'paper', not of 'small'"):
         load(tmp_path / "a.safetensors", "small")
+
+
+def test_settings_that_this_version_does_not_know_are_a_sentence(tmp_path):
+    from safetensors.torch import save_file
+
+    said = {'{"name": "a", "later": 1}': "no setting later", "{": "Expecting", None: "'preset'"}
+    for preset, why in said.items():
+        about = {"format": FORMAT} | ({} if preset is None else {"preset": preset})
+        save_file({"generator.a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata=about)
+        with pytest.raises(InputError, match=rf"a\.safetensors: does not say its preset .*{why}"):
+            load(tmp_path / "a.safetensors")
 
 
 def test_a_truncated_file_is_refused(tmp_path):

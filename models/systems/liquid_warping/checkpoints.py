@@ -52,7 +52,13 @@ def load(path: Path, preset: Preset | str | None = None) -> LiquidWarping:
             f"{path}: does not say that it holds weights of this system ({FORMAT}); weights in the public code's "
             "layout are read by load_public"
         )
-    found = Preset.from_dict(json.loads(about["preset"]))
+    try:
+        found = Preset.from_dict(json.loads(about["preset"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: does not say its preset as this version of warpkit does ({error}); load it with the version that "
+            "wrote it"
+        ) from error
     wanted = PRESETS.get(preset) if isinstance(preset, str) else preset
     if preset is not None and (wanted is None or _networks(wanted) != _networks(found)):
         name = preset if isinstance(preset, str) else preset.name
