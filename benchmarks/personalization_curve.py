@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.machine import describe
 from warpkit.models.batch import make_batch
-from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.data.cases import Case
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.data.person import PersonSamples
@@ -27,7 +27,7 @@ from warpkit.models.metrics import Judges
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping
 from warpkit.models.systems.liquid_warping.checkpoints import load
 from warpkit.models.tasks.compared import photos_of
-from warpkit.models.tasks.imitate import choose_device, on_device
+from warpkit.models.tasks.imitate import choose_device
 from warpkit.models.tasks.personalize import all_poses, person_trainer
 from warpkit.models.tasks.training import find_critics
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.strategies_table import SHOTS, sheet, summarise
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.data.cases import Case, Task
 from warpkit.models.data.people import RenderedPeople
 from warpkit.models.data.recorded import RecordedSamples
@@ -32,7 +32,7 @@ from warpkit.models.progress import Progress
 from warpkit.models.systems.liquid_warping import PRESETS, Preset, Weights, build
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
 from warpkit.models.tasks.evaluate import SystemPictures, evaluate
-from warpkit.models.tasks.imitate import choose_device, on_device
+from warpkit.models.tasks.imitate import choose_device
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import TrainConfig, Trainer
 

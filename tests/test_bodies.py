@@ -18,6 +18,7 @@ from warpkit.models.bodies import (
     load_body,
     mirror_pose,
     mirrored_names,
+    on_device,
 )
 from warpkit.models.bodies.anny import Anny
 from warpkit.models.bodies.rotations import (
@@ -392,3 +393,11 @@ def test_unknown_bodies_and_missing_folders_are_named():
         load_body("barbie")
     with pytest.raises(InputError, match="needs the folder"):
         load_body("smpl")
+
+
+def test_a_model_is_copied_to_another_device_and_stays_where_it_is():
+    model = load_body("anny")
+    assert on_device(model, torch.device("cpu")) is model
+    moved = on_device(model, torch.device("meta"))
+    assert moved.faces.device.type == moved.mean_shape.device.type == "meta"
+    assert model.faces.device.type == "cpu"

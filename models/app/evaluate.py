@@ -71,12 +71,12 @@ def evaluate(
         import torch
 
         from warpkit.models.app.doctor import installed
-        from warpkit.models.bodies import load_body
+        from warpkit.models.bodies import load_body, on_device
         from warpkit.models.data.cases import TASKS
         from warpkit.models.errors import InputError
         from warpkit.models.metrics import Judges
         from warpkit.models.tasks.evaluate import evaluate as measure
-        from warpkit.models.tasks.imitate import choose_device, on_device
+        from warpkit.models.tasks.imitate import choose_device
 
         wanted: Any = _listed(tasks, "tasks", TASKS)
         _one_of(people, "people", tuple(PEOPLE))

@@ -13,6 +13,7 @@ from warpkit.models.bodies.body import (
     Camera,
     mirror_pose,
     mirrored_names,
+    on_device,
 )
 from warpkit.models.bodies.load import BODIES, load_body
 
@@ -28,4 +29,5 @@ __all__ = [
     "load_body",
     "mirror_pose",
     "mirrored_names",
+    "on_device",
 ]

@@ -1,10 +1,11 @@
 """What every body model shares: the names of joints, parts and keypoints, the protocol, the camera, the parameters."""
 
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 JOINTS: tuple[str, ...] = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
@@ -99,6 +100,14 @@ class BodyModel(Protocol):
     def height(self, shape: Tensor) -> Tensor:
         """Standing height without shoes, `[B]` metres."""
         ...
+
+
+def on_device(model: BodyModel, device: torch.device) -> BodyModel:
+    """`model` where it lies on `device` already, else a copy of it there: the one that came stays where it is."""
+    at = model.parts.device
+    if not isinstance(model, nn.Module) or (at.type == device.type and device.index in (None, at.index)):
+        return model
+    return cast(BodyModel, deepcopy(model).to(device))
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,15 @@ or from the person in other poses. Gathered from the target itself it would be n
 
 import math
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from warpkit import mesh_flow, rasterize, warp
 from warpkit.models.batch import Geometric, Pictures
-from warpkit.models.bodies import Body, BodyModel, Camera
+from warpkit.models.bodies import Body, BodyModel, Camera, on_device
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle, slerp
 from warpkit.models.data.people.faults import body_errors, recovered
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
@@ -210,16 +209,13 @@ class PersonSamples:
         return whole_frame(renderer(body, size), size)
 
     def _gathered(self, views: list[View]) -> GeometricRenderer:
-        device = self.shape.device
-        placed = self.model if device.type == "cpu" else self._on_cpu
-        appearance = gather_appearance(views, placed, atlas_size=ATLAS).to(device)
+        appearance = gather_appearance(views, self._on_cpu, atlas_size=ATLAS).to(self.shape.device)
         return GeometricRenderer(self.model, appearance)
 
     @cached_property
     def _on_cpu(self) -> BodyModel:
         """Appearances are gathered there."""
-        assert isinstance(self.model, nn.Module)
-        return deepcopy(self.model).cpu()
+        return on_device(self.model, torch.device("cpu"))
 
     def _gathered_without(self, photo: int) -> GeometricRenderer:
         """Gathered from all photos but one."""
@@ -245,9 +241,8 @@ class PersonSamples:
     def _found(self, shot: _Shot, dice: torch.Generator) -> _Shot:
         """The same with recovery's errors in its body, which keeps its shape."""
         turns, shapes, places, scales = (MISTAKEN * part for part in body_errors(1, self.model.num_shape, dice))
-        model = self.model if self.shape.device.type == "cpu" else self._on_cpu
         there = shot.body.to(torch.device("cpu"))
-        body = recovered(model, there, turns, torch.zeros_like(shapes), places, scales)[0].to(self.shape.device)
+        body = recovered(self._on_cpu, there, turns, torch.zeros_like(shapes), places, scales)[0].to(self.shape.device)
         size = (shot.image.shape[-2], shot.image.shape[-1])
         vertices = body.camera.project(self.model(body.pose, body.shape), size)[0]
         return replace(shot, body=body, vertices=vertices)

@@ -1,7 +1,7 @@
 """Motion imitation: a person from photos moves as a reference does (Liquid Warping GAN with Attention, section 3.6)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,10 +9,10 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from warpkit import build_info
-from warpkit.models.bodies import PARTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import PARTS, Body, BodyModel, Camera, load_body, on_device
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
@@ -270,13 +270,6 @@ def choose_device(name: str) -> torch.device:
             "device cuda was asked for, but this build of warpkit has no CUDA kernels (see warpkit doctor)"
         )
     return torch.device(name)
-
-
-def on_device(model: BodyModel, device: torch.device) -> BodyModel:
-    """`model`, or a copy of it on another device."""
-    if device.type == "cpu" or not isinstance(model, nn.Module):
-        return model
-    return deepcopy(model).to(device)
 
 
 def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.person import PersonSamples, Photo
 from warpkit.models.errors import InputError
@@ -19,7 +19,7 @@ from warpkit.models.media.output import check_output
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
-from warpkit.models.tasks.imitate import choose_device, on_device
+from warpkit.models.tasks.imitate import choose_device
 from warpkit.models.tasks.sources import Source, gather, notes, read_sources, to_tensor
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint

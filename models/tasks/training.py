@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.errors import InputError
 from warpkit.models.losses import FaceLoss
 from warpkit.models.progress import SILENT, Progress
@@ -24,7 +24,7 @@ from warpkit.models.systems.liquid_warping import (
     perceptual_loss,
 )
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
-from warpkit.models.tasks.imitate import choose_device, on_device
+from warpkit.models.tasks.imitate import choose_device
 from warpkit.models.training import Checkpoint, Samples, TrainConfig, Trainer, check_keys
 from warpkit.models.weights import features, find, how_to_get
 

@@ -4,14 +4,13 @@ Gathering takes a second, so a person with their sources is kept for several tar
 """
 
 from collections import OrderedDict
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from warpkit.models.batch import Geometric, Pictures
-from warpkit.models.bodies import Body, Camera
+from warpkit.models.bodies import Body, Camera, on_device
 from warpkit.models.data.cases import Case, Gathered
 from warpkit.models.data.people.cut import thickness
 from warpkit.models.data.people.faults import body_errors, mask_errors, picture_errors, recovered
@@ -79,9 +78,7 @@ class GatheredPeople:
         if reuse < 1 or pool < 1:
             raise ValueError(f"reuse and pool must be 1 or more, not {reuse} and {pool}")
         self.people, self.reuse, self.pool, self.atlas_size = people, reuse, pool, atlas_size
-        model, self._placed = people.model, people.model
-        if people.device.type != "cpu" and isinstance(model, nn.Module):
-            self._placed = deepcopy(model).to(people.device)
+        self._placed = on_device(people.model, people.device)
         self._kept: OrderedDict[tuple[int, int, int], _Person] = OrderedDict()
 
     @property

@@ -3,15 +3,14 @@
 Bodies, cameras and masks are exact here; recovery's errors belong to self-imitation, which is `RenderedPeople.draw`.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from warpkit.models.batch import Pictures
-from warpkit.models.bodies import JOINTS, PARTS, Body, Camera, mirror_pose
+from warpkit.models.bodies import JOINTS, PARTS, Body, Camera, mirror_pose, on_device
 from warpkit.models.data.cases import TASKS, Case, Task
 from warpkit.models.data.gather import atlas_for, with_gathered
 from warpkit.models.data.people.cut import thickness
@@ -72,9 +71,7 @@ class HeldOut(RenderedPeople):
             raise ValueError("scale: gathered cases show whole people; leave it out")
         self.atlas_size = atlas_for(self.size) if atlas_size is None else atlas_size
         self.gathered = GatheredPeople(self, reuse=1, atlas_size=self.atlas_size) if gathered else None
-        self._placed = self.model
-        if self.device.type != "cpu" and isinstance(self.model, nn.Module):
-            self._placed = deepcopy(self.model).to(self.device)
+        self._placed = on_device(self.model, self.device)
 
     @torch.no_grad()
     def cases(self, task: Task, step: int, sources: int) -> Case:
