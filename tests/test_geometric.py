@@ -16,10 +16,10 @@ from warpkit.models.geometric.appearance import (
     sight_quality,
 )
 from warpkit.models.geometric.atlas import charts
-from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
+from warpkit.models.geometric.mesh import Surface, around_limbs, t_pose, vertex_normals
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.shadow import STRENGTH, contact_shadow
-from warpkit.models.geometric.shell import fit_shell
+from warpkit.models.geometric.shell import fit_shell, part_of_vertices
 from warpkit.models.geometric.trust import colour_trust, doubtful, parts_seen
 from warpkit.models.geometric.view import View, sample, see
 from warpkit.models.geometric.whole_frame import whole_frame
@@ -161,6 +161,33 @@ def test_a_hand_that_the_fit_misses_is_not_printed_on_the_hip(model: BodyModel, 
     trust = colour_trust([view], [sight], quality, sample(view.image, sight.pixels)[None], model, surface)[0]
     assert trust[painted].mean() < 0.1
     assert trust[leg & ~beside].mean() > 0.95
+
+
+def test_what_a_limb_shows_on_one_side_is_carried_round_it_and_not_along(model: BodyModel) -> None:
+    rest = t_pose(model, model.mean_shape[None])[0]
+    arm = part_of_vertices(model) == PARTS.index("left_lower_arm")
+    along, front = rest[:, 0].abs(), vertex_normals(rest[None], model.faces)[0, :, 2] > 0.3
+    middle = float((along[arm].amax() + along[arm].amin()) / 2)
+    skin = (along > middle).float()[:, None]  # a sleeve that ends half-way
+    back = arm & (vertex_normals(rest[None], model.faces)[0, :, 2] < -0.3) & ((along - middle).abs() > 0.02)
+    known = (front & arm) | (part_of_vertices(model) == PARTS.index("torso"))
+
+    def off(surface: Surface) -> float:
+        return float((surface.spread(skin, 10.0 * known) - skin)[back].abs().mean())
+
+    plain = Surface(model.faces, model.num_vertices)
+    round_limbs = Surface(model.faces, model.num_vertices, edge_weights=around_limbs(model, 50.0))
+    assert off(round_limbs) < 0.6 * off(plain)
+
+
+def test_edges_weigh_what_is_said() -> None:
+    faces = torch.tensor([[0, 1, 2], [2, 1, 3]])
+    surface = Surface(faces, 4, edge_weights=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    expected = torch.zeros(4, 4)
+    for (one, other), weight in {(0, 1): 1.0, (1, 2): 3.0, (0, 2): 3.0, (1, 3): 5.0, (2, 3): 6.0}.items():
+        expected[one, other] = expected[other, one] = weight
+    assert torch.equal(torch.from_numpy(surface.adjacency.toarray()).float(), expected)
+    assert abs(surface.laplacian.sum(1)).max() == 0
 
 
 def test_model_without_uv_gets_charts_for_every_face(model: BodyModel) -> None:

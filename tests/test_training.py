@@ -153,7 +153,7 @@ def test_compact_small_preset_is_at_most_60_mib(tmp_path: Path) -> None:
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     trainer(one, steps=4, accumulate=2).fit()
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29517")
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone")
     assert program(str(two), "4", "1", launcher=launcher).wait(120) == 0
     alone, together = (load_checkpoint(folder / "last.safetensors") for folder in (one, two))
     assert alone.step == together.step == 4

@@ -14,7 +14,7 @@ from warpkit import compose_flow, interpolate, rasterize, warp
 from warpkit.models.bodies import PARTS, BodyModel
 from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.matte import spread
-from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
+from warpkit.models.geometric.mesh import Surface, around_limbs, t_pose, vertex_normals
 from warpkit.models.geometric.once import once
 from warpkit.models.geometric.shell import fit_shell, part_of_vertices
 from warpkit.models.geometric.trust import colour_trust
@@ -34,6 +34,10 @@ UNKNOWN = 0.02
 """The sight that weighs as much as what the neighbours suggest, when colours are worked out."""
 ATLAS = 1024
 """Texels along a side of the atlas; a quarter of that is enough for pictures of 128 pixels, and much faster."""
+SOFT = 10
+"""Steps of smoothing of the border between the scalp and the rest of a head."""
+ROUND = 50.0
+"""How many times easier colours pass round a limb than along it to where nothing was seen."""
 ALIKE = ("torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg", "foot")
 """Parts whose front and back look alike; a face is not put on the back of a head."""
 
@@ -203,6 +207,11 @@ def match_exposure(colours: Tensor, quality: Tensor) -> Tensor:
     return gains.to(colours)
 
 
+def _round_limbs(model: BodyModel) -> Surface:
+    """The surface on which colours pass round limbs: sleeves end where they end on the side that was seen."""
+    return Surface(model.faces, model.num_vertices, edge_weights=around_limbs(model, ROUND))
+
+
 def work_out_atlas(
     images: Tensor,
     vertices: Tensor,
@@ -230,14 +239,15 @@ def work_out_atlas(
     known = share[:-1].sum(0)
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
     confidence = torch.where(known > 0.5, 10.0 * quality.amax(0), 0.0)
-    suggested = surface.spread(mean, confidence)
+    limbs = once(model, "round limbs", lambda: _round_limbs(model))
+    suggested = limbs.spread(mean, confidence)
     back, crown = scalp(model)
     if (confidence[crown] > 0).any():
         light = mean.sum(1)
         shaded = crown & (confidence > 0)
         shaded &= light <= light[shaded].quantile(0.7)  # the sky shines on a crown, not on the back of a head
         hair = surface.spread(mean, torch.where(shaded, confidence, 0.0))
-        suggested = torch.where(back[:, None], hair, suggested)
+        suggested = torch.lerp(suggested, hair, surface.smooth(back[:, None].to(hair), SOFT))
 
     atlas_vertices, atlas_faces, texels = once(model, ("atlas", size), lambda: unfold(model, size))
     arm = is_arm(model)[texels.face_index[0].clamp(min=0).long()]

@@ -6,7 +6,7 @@ import scipy.sparse.linalg as linalg
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, BodyModel
+from warpkit.models.bodies import JOINTS, PARTS, BodyModel
 
 
 def t_pose(model: BodyModel, shape: Tensor) -> Tensor:
@@ -28,26 +28,59 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(normals, dim=-1)
 
 
+def around_limbs(model: BodyModel, across: float) -> Tensor:
+    """`[F, 3]` weights of faces' edges for a `Surface` on which values pass round a limb rather than along it.
+
+    Edges that run along an arm, a leg or the trunk weigh `across` times less than those round it; on heads and feet
+    all weigh 1.
+    """
+    axes = torch.zeros(len(PARTS), 3)
+    for number, name in enumerate(PARTS):
+        if name.endswith(("_arm", "hand")):
+            axes[number, 0] = 1
+        elif name.endswith("_leg") or name == "torso":
+            axes[number, 1] = 1
+    index = model.faces.long()
+    rest = t_pose(model, model.mean_shape[None])[0]
+    edges = torch.nn.functional.normalize(rest[index.roll(-1, 1)] - rest[index], dim=-1)
+    along = (edges * axes.to(edges)[model.parts][:, None]).sum(-1).square()
+    return 1 / (1 + (across - 1) * along)
+
+
 class Surface:
     """The graph of a mesh's vertices, on which values are smoothed and spread.
 
-    Edges all weigh the same: on triangles that are nearly equilateral the Dirichlet energy does not depend on their
-    size, so dense hands and coarse backs are treated alike.
+    Edges all weigh the same unless it is said how: on triangles that are nearly equilateral the Dirichlet energy does
+    not depend on their size, so dense hands and coarse backs are treated alike.
     """
 
-    def __init__(self, faces: Tensor, num_vertices: int, same_place: Tensor | None = None) -> None:
-        """`faces` `[F, 3]`; `same_place` `[P, 2]`: pairs of vertices to join though no face does."""
+    def __init__(
+        self, faces: Tensor, num_vertices: int, same_place: Tensor | None = None, edge_weights: Tensor | None = None
+    ) -> None:
+        """Joins what faces join.
+
+        Args:
+            faces: `[F, 3]`.
+            num_vertices: V.
+            same_place: `[P, 2]`: pairs of vertices to join though no face does.
+            edge_weights: `[F, 3]` of each face's edges from its first corner to its second, and on; None: 1. An edge
+                that faces share has the mean.
+        """
         index = faces.long().cpu().numpy()
         pairs = np.concatenate([index[:, [0, 1]], index[:, [1, 2]], index[:, [2, 0]]])
+        weights = np.ones(len(pairs)) if edge_weights is None else edge_weights.double().T.flatten().cpu().numpy()
         if same_place is not None:
             pairs = np.concatenate([pairs, same_place.cpu().numpy()])
+            weights = np.concatenate([weights, np.ones(len(same_place))])
         rows, columns = np.concatenate([pairs, pairs[:, ::-1]]).T
-        graph = sparse.coo_matrix((np.ones(len(rows)), (rows, columns)), (num_vertices, num_vertices)).tocsr()
-        graph.data[:] = 1.0
+        both, shape = np.concatenate([weights, weights]), (num_vertices, num_vertices)
+        graph = sparse.coo_matrix((both, (rows, columns)), shape).tocsr()
+        graph.data /= sparse.coo_matrix((np.ones(len(both)), (rows, columns)), shape).tocsr().data
         self.num_vertices = num_vertices
         self.adjacency = graph
-        self.degree = np.maximum(np.asarray(graph.sum(1)).ravel(), 1.0)
-        self.laplacian = sparse.diags(self.degree) - graph
+        degree = np.asarray(graph.sum(1)).ravel()
+        self.degree = np.where(degree > 0, degree, 1.0)
+        self.laplacian = sparse.diags(degree) - graph
 
     def smooth(self, values: Tensor, iterations: int) -> Tensor:
         """`values` `[V, C]` after so many steps of averaging each vertex with the mean of its neighbours."""
