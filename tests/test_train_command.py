@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
+from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.data.clips import ClipSamples
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.errors import InputError
@@ -44,6 +45,17 @@ def tiny(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(TINY)
     return path
+
+
+@pytest.fixture(autouse=True)
+def one_body(monkeypatch: pytest.MonkeyPatch, anny: BodyModel) -> None:
+    """Loaded once for all trainings, so that what follows from a body alone is worked out once."""
+    monkeypatch.setattr("warpkit.models.tasks.training.load_body", lambda name, folder: anny)
+
+
+@pytest.fixture(scope="module")
+def anny() -> BodyModel:
+    return load_body("anny")
 
 
 def test_a_training_is_one_command_and_so_is_going_on(tiny: Path, tmp_path: Path) -> None:
@@ -109,12 +121,10 @@ def test_a_configuration_that_is_not_there_is_a_sentence(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_of_clips_that_is_not_there_is_passed_on(tmp_path: Path) -> None:
+def test_a_folder_of_clips_that_is_not_there_is_passed_on(tmp_path: Path, anny: BodyModel) -> None:
     plan = make_plan({"data": {"kind": "clips", "folder": str(tmp_path / "none")}, "training": {"steps": 1}})
-    from warpkit.models.bodies import load_body
-
     with pytest.raises(InputError, match="none"):
-        open_samples(plan.data, load_body("anny"), torch.device("cpu"), "train", 1)
+        open_samples(plan.data, anny, torch.device("cpu"), "train", 1)
 
 
 @pytest.fixture
@@ -160,11 +170,9 @@ def test_settings_of_gathered_people_are_of_no_use_to_others() -> None:
         make_plan({"data": {"kind": "people", "size": 32, "reuse": 4}, "training": {"steps": 1}})
 
 
-def test_pose_gap_grows_over_the_training() -> None:
-    from warpkit.models.bodies import load_body
-
+def test_pose_gap_grows_over_the_training(anny: BodyModel) -> None:
     samples = open_samples(
-        {"kind": "people", "size": 32, "pose_gap": [0.2, 1.0]}, load_body("anny"), torch.device("cpu"), "train", 100
+        {"kind": "people", "size": 32, "pose_gap": [0.2, 1.0]}, anny, torch.device("cpu"), "train", 100
     )
     gap = samples.pose_gap  # type: ignore[attr-defined]
     assert (gap(0), gap(50), gap(100), gap(10**9)) == pytest.approx((0.2, 0.6, 1.0, 1.0))

@@ -153,8 +153,12 @@ def test_compact_small_preset_is_at_most_60_mib(tmp_path: Path) -> None:
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     trainer(one, steps=4, accumulate=2).fit()
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone")
-    assert program(str(two), "4", "1", launcher=launcher).wait(120) == 0
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")  # on any free port
+    running = program(str(two), "4", "1", launcher=launcher)
+    try:
+        assert running.wait(300) == 0
+    finally:
+        running.terminate()
     alone, together = (load_checkpoint(folder / "last.safetensors") for folder in (one, two))
     assert alone.step == together.step == 4
     for name, value in alone.tensors.items():
@@ -237,6 +241,24 @@ def test_sheets_show_samples_and_their_figures(tmp_path: Path) -> None:
     assert (tmp_path / "sheets" / "00000002.png").stat().st_size > 0
     assert "psnr" in json.loads((tmp_path / "checks.jsonl").read_text())
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_checks_of_steps_that_are_taken_again_are_dropped(tmp_path: Path) -> None:
+    trainer(tmp_path, steps=2, sheet_every=2).fit()
+    with (tmp_path / "checks.jsonl").open("a") as file:
+        file.write('{"step": 4, "psnr": 1.0}\n{"step": 6, "ps')  # of a run that was killed before it saved
+    trainer(tmp_path, steps=4, sheet_every=2).fit()
+    assert [json.loads(line)["step"] for line in (tmp_path / "checks.jsonl").read_text().splitlines()] == [2, 4]
+
+
+def test_deterministic_operations_are_asked_for_while_it_trains_alone(tmp_path: Path) -> None:
+    class Watched(Noise):
+        def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+            assert torch.are_deterministic_algorithms_enabled()
+            return super().draw(step, batch, sources)
+
+    assert trainer(tmp_path, Watched(), steps=1, deterministic=True).fit().reason == "finished"
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_rate_stays_for_a_quarter_then_falls_to_the_end() -> None:

@@ -12,7 +12,7 @@ from warpkit.models.media.output import whole
 
 
 class Log:
-    """The folder of a training: `log.jsonl` (one line a step), `tensorboard/`, `sheets/`."""
+    """The folder of a training: `log.jsonl` (one line a step), `checks.jsonl`, `tensorboard/`, `sheets/`."""
 
     def __init__(self, folder: Path, step: int) -> None:
         """`step`: where training begins; what was written of later steps, by a run that was killed, is dropped."""
@@ -21,10 +21,13 @@ class Log:
 
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.path = folder, folder / "log.jsonl"
-        if self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) < step]
-            with whole(self.path, overwrite=True) as draft:
-                draft.write_text("".join(kept))
+        self.checks = folder / "checks.jsonl"
+        # a line of the log is named after the step that it was, a check after the steps that were done
+        for path, end in ((self.path, step), (self.checks, step + 1)):
+            if path.exists():
+                kept = [line for line in path.read_text().splitlines(keepends=True) if _step(line) < end]
+                with whole(path, overwrite=True) as draft:
+                    draft.write_text("".join(kept))
         self._lines = self.path.open("a", buffering=1)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
 
@@ -41,7 +44,7 @@ class Log:
             self._board.add_scalar(f"check/{name}", value, step)
         self._board.add_image("check/sheet", picture, step, dataformats="HWC")
         write_image(self.folder / "sheets" / f"{step:08d}.png", picture, overwrite=True)
-        with (self.folder / "checks.jsonl").open("a") as file:
+        with self.checks.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
     def close(self) -> None:

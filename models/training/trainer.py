@@ -169,6 +169,7 @@ class Trainer:
         SIGTERM and the interrupt key let the step that runs end; a second one does not wait.
         """
         config, began = self.config, time.monotonic()
+        before_this = torch.are_deterministic_algorithms_enabled()
         if config.deterministic:
             torch.use_deterministic_algorithms(True)
         log = Log(self.folder, self.step) if self.folder is not None and self.rank == 0 else None
@@ -205,6 +206,7 @@ class Trainer:
                     self.save()
         finally:
             self._ahead = None
+            torch.use_deterministic_algorithms(before_this)
             if log is not None:
                 log.close()
         return Outcome(self.step, reason)
