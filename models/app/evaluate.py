@@ -109,8 +109,8 @@ def evaluate(
         settings = {
             "command": f"warpkit evaluate {' '.join(systems)} --data {data} --tasks {tasks} --sources {sources} "
             f"--people {people} --count {count} --size {size} --seed {seed} --background {background}"
-            + " --plain"
-            * plain,
+            + " --plain" * plain
+            + f" --personalize {personalize}" * bool(personalize),
             "warpkit": f"{installed('warpkit')}, torch {torch.__version__}",
             "small corrects": "the picture of the geometric renderer" if gathers else "sources warped and blended",
             "systems": ", ".join(f"{name} ({_told(path)})" for name, path in named),

@@ -130,7 +130,7 @@ def person_trainer(
 ) -> Trainer:
     """What adapts a copy of `system` to the person of `samples`; see `personalize`."""
     preset = system.preset
-    rate = learning_rate or RATES[preset.layers]
+    rate = RATES[preset.layers] if learning_rate is None else learning_rate
     config = TrainConfig(
         steps=steps,
         batch=1,
