@@ -66,6 +66,7 @@ def test_a_case_is_the_same_whenever_it_is_drawn_and_of_held_out_people(people, 
     assert torch.equal(first.sources.image, again.sources.image)
     assert torch.equal(first.target_vertices, again.target_vertices)
     assert not torch.equal(first.sources.image, other.sources.image)
+    assert first.kind == "painted"
     assert people.split == "test"
     assert min(IDENTITIES["test"]) > max(IDENTITIES["train"])
 

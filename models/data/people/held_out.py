@@ -87,7 +87,8 @@ class HeldOut(RenderedPeople):
             if self.gathered is not None:
                 return self.gathered.case(step, sources)
             drawn = self.draw_with_truth(step, 1, sources)
-            return Case(drawn.sources, drawn.target.vertices[:, 0], drawn.target)
+            kind = drawn.truth.kinds[0]
+            return Case(drawn.sources, drawn.target.vertices[:, 0], drawn.target, kind=kind)
         dice = seeded(self.seed, self.split, task, step)
         numbers = IDENTITIES[self.split]
         first, other = (numbers[int(torch.randint(len(numbers), (1,), generator=dice))] for _ in range(2))

@@ -35,6 +35,8 @@ class Truth:
 
     identity: Tensor
     """[B] int64."""
+    kinds: tuple[str, ...]
+    """B of "painted" and "photographic": what their skins and clothes are."""
     alpha: Tensor
     """[B, S + 1, 1, H, W] the person's share of each pixel."""
     image: Tensor
@@ -193,6 +195,7 @@ class RenderedPeople:
             Pictures(exact[1][:, -1:], exact[0][:, -1:], noisy[:, -1:], valid[:, -1:], plate),
             Truth(
                 torch.tensor(identity),
+                kinds_of(outfit),
                 *exact,
                 people_first(camera.project(naked, frame).to(self.device)),
                 people_first(error),
@@ -274,9 +277,14 @@ class RenderedPeople:
         return made_up(size, dice, self.device)
 
 
+def kinds_of(outfit: Outfits) -> tuple[str, ...]:
+    """What the skin and clothes of each of B people are: "photographic" or "painted"."""
+    return tuple("photographic" if texture >= 0 else "painted" for texture in outfit.baked[:, 0].tolist())
+
+
 def kind_of(outfit: Outfits) -> str:
-    """Of the first person: what their skin and clothes are."""
-    return "photographic" if bool(outfit.baked[0, 0] >= 0) else "painted"
+    """Likewise, of the first person."""
+    return kinds_of(outfit)[0]
 
 
 def seeded(*parts: object) -> torch.Generator:
