@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.app.demo import four_views, outdoor
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
+from warpkit.models.data.photo_like import four_views, outdoor
 from warpkit.models.errors import InputError
 from warpkit.models.media.draw import fit_into
 from warpkit.models.media.images import write_image

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from warpkit.models.app.demo import four_views
+from warpkit.models.data.photo_like import four_views
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.tasks import imitate
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.blind_pairs import PEOPLE, poses
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.app.demo import outdoor
+from warpkit.models.data.photo_like import outdoor
 from warpkit.models.errors import InputError
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import check_image_output, write_image

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from warpkit.models.app.demo import four_views, outdoor
 from warpkit.models.bodies import Body, Camera, load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.data.motion_library import make_motion
+from warpkit.models.data.photo_like import four_views, outdoor
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import write_image

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from warpkit.models.app.demo import people_folder
+from warpkit.models.data.photo_like import outdoor_file
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import read_image
 from warpkit.models.tasks import Imitation, Wear, transfer, view
@@ -29,10 +29,6 @@ OUTFITS = (
 
 QUALITY = 80
 """Of the JPEG files, which belong to the documentation."""
-
-
-def photo(person: str) -> Path:
-    return people_folder() / person / "assets" / "amateur_posture.jpg"
 
 
 def frames_of(clip: Imitation, count: int) -> list[np.ndarray]:
@@ -55,19 +51,20 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: list[tuple[str, list[np.ndarray]]] = []
     for person in ("P008", "P009", "P010"):
-        clip = view([photo(person)], TURNS, 5.0, size=SIZE, renderer="geometric")
+        clip = view([outdoor_file(person)], TURNS, 5.0, size=SIZE, renderer="geometric")
         rows.append((f"{person} from one picture, turned by {TURNS} degrees", frames_of(clip, len(TURNS))))
     save(rows, arguments.out / "views.jpg")
     rows = []
     for person, givers, turns, motion in OUTFITS:
-        wear = [Wear([photo(giver)], tuple(parts.split(","))) for giver, parts in givers]
-        clip = transfer([photo(person)], wear, azimuth=turns, motion=motion, fps=5.0, size=SIZE, renderer="geometric")
+        wear = [Wear([outdoor_file(giver)], tuple(parts.split(","))) for giver, parts in givers]
+        clip = transfer(
+            [outdoor_file(person)], wear, azimuth=turns, motion=motion, fps=5.0, size=SIZE, renderer="geometric"
+        )
         title = f"{person} wears " + ", ".join(f"{parts} of {giver}" for giver, parts in givers)
         title += f"; turned by {turns} degrees" if turns else ""
         title += f"; {motion}" if motion else ""
-        rows.append(
-            (title, [*(read_image(photo(one)) for one in (person, *(g for g, _ in givers))), *frames_of(clip, 4)])
-        )
+        shown = [read_image(outdoor_file(one)) for one in (person, *(giver for giver, _ in givers))]
+        rows.append((title, [*shown, *frames_of(clip, 4)]))
     save(rows, arguments.out / "transfer.jpg", shrink=0.7)
     print(f"wrote {arguments.out / 'views.jpg'} and {arguments.out / 'transfer.jpg'}")
 

@@ -12,34 +12,14 @@ import numpy as np
 import torch
 
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.errors import needs_extra
+from warpkit.models.data.photo_like import four_views, outdoor
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow
-from warpkit.models.media.images import read_image, write_image
+from warpkit.models.media.images import write_image
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.tasks import Imitation, imitate
 
 SIZE, FPS = 512, 25.0
-SHEET_VIEWS = ((72, 880, 546, 1630), (1262, 880, 1736, 1630), (665, 880, 1140, 1630), (1854, 880, 2328, 1630))
-"""Front, back and both sides in a character sheet: x0, y0, x1, y1."""
-
-
-def people_folder() -> Path:
-    """Where openpeople keeps its pictures."""
-    with needs_extra("demo"):
-        import openpeople
-    return Path(openpeople.__file__).parent / "data" / "curated"
-
-
-def outdoor(person: str) -> list[np.ndarray]:
-    """One picture of the person outdoors."""
-    return [read_image(people_folder() / person / "assets" / "amateur_posture.jpg")]
-
-
-def four_views(person: str) -> list[np.ndarray]:
-    """The person from the front, the back and both sides."""
-    sheet = read_image(people_folder() / person / "assets" / "character_sheet.jpg")
-    return [np.ascontiguousarray(sheet[y0:y1, x0:x1]) for x0, y0, x1, y1 in SHEET_VIEWS]
 
 
 def flow_picture(imitation: Imitation, index: int) -> np.ndarray:

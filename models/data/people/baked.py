@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from warpkit.models.bodies import BodyModel
-from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.data.photo_like import SHEET_VIEWS, outdoor_file, sheet_file
+from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import gather_appearance
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.framing import Framing, frame_round
@@ -28,8 +29,6 @@ PEOPLE = {
     "test": ("P007",),
 }
 """Whose pictures each split shows."""
-SHEET_VIEWS = ((72, 880, 546, 1630), (1262, 880, 1736, 1630), (665, 880, 1140, 1630), (1854, 880, 2328, 1630))
-"""Front, back and both sides in a character sheet: x0, y0, x1, y1."""
 RESOLUTION = 900
 """Pixels of the squares that photos are cut to."""
 PLATE = 640
@@ -61,10 +60,7 @@ def photos_of(person: str) -> dict[str, list[Path]]:
     """
     if person not in (*PEOPLE["train"], *PEOPLE["test"]):
         raise InputError(f"{person} is not baked: expected one of {', '.join((*PEOPLE['train'], *PEOPLE['test']))}")
-    with needs_extra("demo"):
-        import openpeople
-    assets = Path(openpeople.__file__).parent / "data" / "curated" / person / "assets"
-    return {"outdoors": [assets / "amateur_posture.jpg"], "sheet": [assets / "character_sheet.jpg"]}
+    return {"outdoors": [outdoor_file(person)], "sheet": [sheet_file(person)]}
 
 
 def bake_people(model: BodyModel, split: str, cache: Path, progress: Progress = SILENT) -> list[Baked]:
