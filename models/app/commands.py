@@ -1,6 +1,5 @@
 """The commands of `warpkit`. Heavy modules are imported where they are used, so that `--help` answers soon."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -77,8 +76,9 @@ def imitate(
 ) -> None:
     """The person in the photos moves as the reference does."""
     with sentences(debug), Bars() as bars:
+        from warpkit.models.app.clip import write
         from warpkit.models.media.output import check_folder_output
-        from warpkit.models.media.video import FrameWriter, VideoWriter, check_video_output
+        from warpkit.models.media.video import check_video_output
         from warpkit.models.tasks import imitate as make
 
         check_video_output(out, overwrite=force)
@@ -99,22 +99,7 @@ def imitate(
             weights=weights,
             progress=bars,
         )
-        for note in result.notes:
-            tell(f"note: {note}")
-        bars.stage(f"Rendering on {result.device}", result.num_frames)
-        with ExitStack() as outputs:
-            writers: list[VideoWriter | FrameWriter] = [
-                outputs.enter_context(VideoWriter(out, result.fps, audio_from=result.audio_from, overwrite=force))
-            ]
-            if frames is not None:
-                writers.append(outputs.enter_context(FrameWriter(frames, overwrite=force)))
-            for frame in result:
-                for writer in writers:
-                    writer.write(frame)
-                bars.advance()
-        bars.done()
-        height, width = result.size
-        print(f"{out}: {result.num_frames} frames of {width} x {height} at {float(result.fps):g} per second")
+        write(result, out, bars, frames=frames, force=force)
 
 
 @app.command(name="body")
