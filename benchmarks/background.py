@@ -49,7 +49,7 @@ def compare(
         given, _ = people.draw(step, 1, 1)
         assert given.plate is not None
         image, alpha, plate = given.image[0, 0].cpu(), given.alpha[0, 0, 0].cpu(), given.plate.cpu()
-        hole = person_hole(alpha, margin=0.025)
+        hole = person_hole(alpha)
         distances = judges.compared_with(plate, hole.float()[None, None])
         for name, made in fillings(system, image, hole).items():
             assert torch.equal(made[:, ~hole], image[:, ~hole])  # what is seen stays

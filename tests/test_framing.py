@@ -1,9 +1,11 @@
 """Framing of clips and the path of the imitating person."""
 
+import pytest
 import torch
 
 from warpkit.models.bodies import Body, Camera, load_body
 from warpkit.models.data.motion import Motion
+from warpkit.models.geometric.cut_out import cut_out, window_round
 from warpkit.models.geometric.framing import Framing, frame_motion, frame_round
 from warpkit.models.tasks.imitate import imitate_body
 
@@ -73,3 +75,21 @@ def test_lowest_point_stands_where_the_sources_did() -> None:
         return body.camera.pixels(model(body.pose, body.shape))[0, :, 1].max().item()
 
     assert abs(ground(moved) - ground(source)) < 0.5
+
+
+def test_a_person_is_cut_out_with_their_own_colours_and_nobody_is_beyond_the_picture() -> None:
+    picture = torch.full((3, 60, 40), -0.8)
+    picture[0, :50, 10:30] = 0.9  # to the upper border
+    mask = (picture[0] > 0).float()
+    body = Body(torch.zeros(1, 22, 3), torch.zeros(1, 11), Camera(torch.ones(1), torch.tensor([[20.0, 25.0]])))
+    framing = window_round((10.0, 0.0, 30.0, 50.0), 130)
+    view = cut_out(picture, mask, body, framing)
+    assert view.image.shape == (3, 130, 130)
+    assert view.detail == pytest.approx(0.5)  # 65 pixels of the photo for 130
+    assert view.alpha[70, 65] > 0.95
+    assert view.alpha[70, 20] < 0.05
+    above = int(-framing.top * framing.zoom)
+    assert above > 10
+    assert view.alpha[: above - 4].max() < 0.05
+    assert view.image[0, view.alpha > 0.5].min() > 0.8
+    torch.testing.assert_close(view.body.camera.scale, torch.tensor([2.0]))

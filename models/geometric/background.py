@@ -31,7 +31,7 @@ CONFIDENCE = 1.6  # a vote counts this much less for every pixel of distance fro
 DEEP = 20.0  # down to this depth; deeper votes are all alike
 
 
-def person_hole(alpha: Tensor, *, margin: float = 0.012, gap: float = 0.05) -> Tensor:
+def person_hole(alpha: Tensor, *, margin: float = 0.025, gap: float = 0.05) -> Tensor:
     """The hole that removing a person leaves: the mask, widened, and its narrow gaps closed.
 
     Between the legs, and between arm and body, little background is seen, and that is shaded and tinged by the person:

@@ -159,7 +159,7 @@ def photos_of(case: Case) -> list[Photo]:
     photos = []
     for index in range(case.sources.image.shape[1]):
         image, alpha = case.sources.image[0, index], case.sources.alpha[0, index, 0]
-        hole = person_hole(alpha.cpu(), margin=0.025)
+        hole = person_hole(alpha.cpu())
         filled = fill_background(image.cpu(), hole)
         photos.append(Photo(image, alpha, case.gathered.bodies[index], filled.to(image.device), hole.to(image.device)))
     return photos

@@ -190,7 +190,7 @@ def _photo(source: Source, size: int) -> Photo:
     picture = framing.cut(to_tensor(source.image))
     inside = framing.inside(source.person.size)
     alpha = refine_alpha(picture, framing.cut(source.person.mask[None], "border")[0] * inside)
-    hole = person_hole(alpha, margin=0.025) | ~inside
+    hole = person_hole(alpha) | ~inside
     plate = fill_background(picture, hole)
     return Photo(picture, alpha, framing.body(source.person.body), plate, hole, min(1.0, framing.side / size))
 

@@ -12,8 +12,9 @@ from warpkit.models.bodies import PARTS, Body, BodyModel
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.background import fill_background, person_hole
-from warpkit.models.geometric.framing import Framing, frame_round
-from warpkit.models.geometric.matte import estimate_foreground, refine_alpha
+from warpkit.models.geometric.cut_out import cut_out, window_round
+from warpkit.models.geometric.framing import Framing
+from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.geometric.trust import typical_colours, unlike
 from warpkit.models.geometric.view import View, see
 from warpkit.models.media.images import read_image
@@ -51,23 +52,19 @@ class Source:
 
     def window(self, resolution: int) -> Framing:
         """The square round the person that `view` shows."""
-        return frame_round(self.person.box, 0.15, resolution)
+        return window_round(self.person.box, resolution)
 
     def view(self, resolution: int) -> View:
         """The person cut out in a square of `resolution` pixels, with their own colours only."""
-        framing = self.window(resolution)
-        picture = framing.cut(to_tensor(self.image), "border")
-        soft = framing.cut(self.person.mask[None], "border")[0] * framing.inside(self.person.size)
-        alpha = refine_alpha(picture, soft)
-        colours = estimate_foreground(picture, alpha)
-        return View(colours, alpha, framing.body(self.person.body), detail=min(1.0, framing.side / resolution))
+        person = self.person
+        return cut_out(to_tensor(self.image), person.mask, person.body, self.window(resolution))
 
     def plate(self, framing: Framing) -> Tensor:
         """[3, size, size] what the photo shows in `framing` with the person gone and its borders continued."""
         picture = framing.cut(to_tensor(self.image))
         inside = framing.inside(self.person.size)
         soft = framing.cut(self.person.mask[None], "border")[0] * inside
-        return fill_background(picture, person_hole(refine_alpha(picture, soft), margin=0.025) | ~inside)
+        return fill_background(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
 
 
 def read_sources(

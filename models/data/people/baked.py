@@ -4,7 +4,6 @@ P008-P010 are never read here: results are shown on them. Needs the extra [demo]
 """
 
 import hashlib
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,12 @@ from warpkit.models.data.photo_like import SHEET_VIEWS, outdoor_file, sheet_file
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import gather_appearance
 from warpkit.models.geometric.background import fill_background, person_hole
-from warpkit.models.geometric.framing import Framing, frame_round
-from warpkit.models.geometric.matte import estimate_foreground, refine_alpha
-from warpkit.models.geometric.view import View
+from warpkit.models.geometric.cut_out import cut_out, window_round
+from warpkit.models.geometric.framing import Framing
+from warpkit.models.geometric.matte import refine_alpha
+from warpkit.models.media.output import whole
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.recovery import Person, recover
+from warpkit.models.recovery import recover
 
 PEOPLE = {
     "train": ("P001", "P002", "P003", "P004", "P005", "P006"),
@@ -84,33 +84,28 @@ def _key(files: list[Path], model: BodyModel) -> str:
     return digest.hexdigest()
 
 
-def _view(picture: Tensor, person: Person) -> View:
-    framing = frame_round(person.box, 0.15, RESOLUTION)
-    cut = framing.cut(picture, "border")
-    soft = framing.cut(person.mask[None], "border")[0] * framing.inside(person.size)
-    alpha = refine_alpha(cut, soft)
-    detail = min(1.0, framing.side / RESOLUTION)
-    return View(estimate_foreground(cut, alpha), alpha, framing.body(person.body), detail)
-
-
 @torch.no_grad()
 def _bake(name: str, file: Path, sheet: bool, model: BodyModel) -> Baked:
     from warpkit.models.media.images import read_image
 
-    whole = read_image(file)
-    pictures = [whole]
+    photo = read_image(file)
+    pictures = [photo]
     if sheet:
-        pictures = [np.ascontiguousarray(whole[y0:y1, x0:x1]) for x0, y0, x1, y1 in SHEET_VIEWS]
+        pictures = [np.ascontiguousarray(photo[y0:y1, x0:x1]) for x0, y0, x1, y1 in SHEET_VIEWS]
     people = [recover(picture, model) for picture in pictures]
     tensors = [torch.from_numpy(picture).permute(2, 0, 1) / 127.5 - 1 for picture in pictures]
-    appearance = gather_appearance([_view(*pair) for pair in zip(tensors, people, strict=True)], model)
+    views = [
+        cut_out(picture, person.mask, person.body, window_round(person.box, RESOLUTION))
+        for picture, person in zip(tensors, people, strict=True)
+    ]
+    appearance = gather_appearance(views, model)
     plate = None
     if not sheet:
         height, width = people[0].size
         framing = Framing(0.0, max(0.0, (height - width) * 0.6), float(min(height, width)), PLATE)
         soft = framing.cut(people[0].mask[None], "border")[0]
         small = framing.cut(tensors[0])
-        plate = _bytes(fill_background(small, person_hole(refine_alpha(small, soft), margin=0.025)))
+        plate = _bytes(fill_background(small, person_hole(refine_alpha(small, soft))))
     return Baked(name, _bytes(appearance.atlas[0]), appearance.offsets, appearance.shape[0], plate)
 
 
@@ -119,14 +114,11 @@ def _bytes(picture: Tensor) -> Tensor:
 
 
 def _save(path: Path, baked: Baked) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"atlas": baked.atlas, "offsets": baked.offsets, "shape": baked.shape}
     if baked.plate is not None:
         arrays["plate"] = baked.plate
-    part = path.with_suffix(f".{os.getpid()}.part")  # two processes may bake at once
-    with part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{key: value.numpy() for key, value in arrays.items()})
-    part.replace(path)  # never half a file under the name that is looked for
+    with whole(path, overwrite=True) as draft:  # two processes may bake at once
+        np.savez_compressed(draft, allow_pickle=False, **{key: value.numpy() for key, value in arrays.items()})
 
 
 def _load(path: Path, name: str) -> Baked:
