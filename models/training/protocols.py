@@ -66,15 +66,6 @@ class Samples(Protocol):
 
 
 @runtime_checkable
-class Curriculum(Protocol):
-    """Samples that get harder."""
-
-    def advance(self, share: float) -> None:
-        """Told before each step how much of the training is done, 0 to 1."""
-        ...
-
-
-@runtime_checkable
 class Windowed(Protocol):
     """Samples that keep what is dear to make for several draws in a row."""
 

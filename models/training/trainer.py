@@ -256,7 +256,7 @@ class Trainer:
     def _request(self, index: int) -> Request:
         """What this process's `index`-th draw asks for. Those of a window have one number of sources."""
         config = self.config
-        step, share = index // config.accumulate, index // config.accumulate / self.steps
+        step = index // config.accumulate
         window = self.samples.window if isinstance(self.samples, Windowed) else 1
         if config.workers:
             turn, worker = divmod(index, config.workers)
@@ -266,7 +266,7 @@ class Trainer:
             number = index * self.world + self.rank
             first = step - step % max(1, window // (config.accumulate * self.world))
         sources = random.Random(f"{config.seed}:{first}").randint(*config.sources)
-        return Request(number, self.share, sources, share)
+        return Request(number, self.share, sources)
 
     @property
     def _frugal(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from warpkit.models.training.protocols import Curriculum, Samples
+from warpkit.models.training.protocols import Samples
 
 AHEAD = 3
 """Draws that each process has ready."""
@@ -21,14 +21,10 @@ class Request:
     """Of the draw, which it follows from."""
     people: int
     sources: int
-    share: float
-    """Of the training that is done."""
 
 
 def drawn(samples: Samples, request: Request) -> Any:
     """The draw that is asked for."""
-    if isinstance(samples, Curriculum):
-        samples.advance(request.share)
     return samples.draw(request.number, request.people, request.sources)
 
 
