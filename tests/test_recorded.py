@@ -83,3 +83,10 @@ def test_geometric_pictures_are_refused_as_they_belong_to_a_number_of_sources(tm
 
     with pytest.raises(ValueError, match="geometric"):
         RecordedSamples(Drawn(), tmp_path, 2, 2).sample(0)
+
+
+def test_a_folder_that_does_not_say_what_it_holds_is_a_sentence(tmp_path):
+    for text in ("{", "[1]"):
+        (tmp_path / "about.json").write_text(text)
+        with pytest.raises(InputError, match=r"about\.json does not say what was recorded"):
+            RecordedSamples(None, tmp_path, 1, 1)

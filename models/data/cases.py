@@ -56,16 +56,20 @@ class Case:
     """Of person, where data have several: results tell them apart."""
 
 
+class Draws(Protocol):
+    """Data that are drawn: the same for the same arguments."""
+
+    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+        """Sources (N = `sources`) and target (N = 1) of `batch` people."""
+        ...
+
+
 @runtime_checkable
-class Cases(Protocol):
+class Cases(Draws, Protocol):
     """Data that have more than self-imitation."""
 
     tasks: tuple[Task, ...]
     """Those that they have."""
-
-    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
-        """Sources and target of `batch` people."""
-        ...
 
     def cases(self, task: Task, step: int, sources: int) -> Case:
         """The case of a number, the same for the same arguments."""

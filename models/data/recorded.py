@@ -4,26 +4,19 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from warpkit.models.batch import Pictures
+from warpkit.models.data.cases import Draws
 from warpkit.models.errors import InputError
 from warpkit.models.media.output import whole
 
 FORMAT = "warpkit recorded samples 1"
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-
-
-class Draws(Protocol):
-    """Data as the trainer has them."""
-
-    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
-        """Sources and target of `batch` people."""
-        ...
 
 
 class RecordedSamples:
@@ -67,7 +60,10 @@ class RecordedSamples:
         wanted = {"format": FORMAT, "sources": sources, **json.loads(json.dumps(dict(about or {})))}
         paper = self.folder / "about.json"
         if paper.exists():
-            found = json.loads(paper.read_text())
+            try:
+                found = dict(json.loads(paper.read_text()))
+            except (OSError, ValueError, TypeError) as error:
+                raise InputError(f"{paper} does not say what was recorded ({error}); name another folder") from error
             other = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
             if other:
                 raise InputError(

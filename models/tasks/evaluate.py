@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from warpkit.models.batch import Pictures, part_box
 from warpkit.models.bodies import BodyModel
-from warpkit.models.data.cases import Case, Cases, Task
+from warpkit.models.data.cases import Case, Cases, Draws, Task
 from warpkit.models.errors import InputError
 from warpkit.models.metrics import Faces, Judges, frechet_distance
 from warpkit.models.metrics.judges import cosines, known
@@ -38,14 +38,6 @@ __all__ = [
 ]
 
 FRECHET = {"image": "fid", "body": "body_fd", "face": "face_fd"}
-
-
-class Draws(Protocol):
-    """Data as the trainer has them."""
-
-    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
-        """Sources and target of `batch` people."""
-        ...
 
 
 class Moved:
