@@ -178,6 +178,12 @@ def test_pose_gap_grows_over_the_training(anny: BodyModel) -> None:
     assert (gap(0), gap(50), gap(100), gap(10**9)) == pytest.approx((0.2, 0.6, 1.0, 1.0))
 
 
+def test_a_pose_gap_that_is_no_range_is_named(anny: BodyModel) -> None:
+    for gap in ([0.2], [0.2, 0.4, 1.0], ["near", "far"]):
+        with pytest.raises(InputError, match=r"data\.pose_gap: expected a number, or the first and the last"):
+            open_samples({"kind": "people", "size": 32, "pose_gap": gap}, anny, torch.device("cpu"), "train", 1)
+
+
 def test_every_argument_of_the_data_can_be_set_in_a_configuration() -> None:
     """But what the training itself decides: model, device, split, progress."""
 

@@ -187,6 +187,8 @@ def open_samples(
             if key in rest:
                 rest[key] = Path(rest[key]).expanduser()
         if isinstance(gap := rest.get("pose_gap"), list):
+            if len(gap) != 2 or not all(isinstance(end, int | float) for end in gap):
+                raise InputError(f"data.pose_gap: expected a number, or the first and the last one, got {gap}")
             low, high = gap
             rest["pose_gap"] = lambda number: low + (high - low) * min(1.0, number / span)
         people = RenderedPeople(model, split=split, device=device, progress=progress, **rest)  # type: ignore[arg-type]
