@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.media.output import whole
 from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset
 from warpkit.models.systems.liquid_warping.system import LiquidWarping
 
@@ -32,9 +33,9 @@ def save(system: LiquidWarping, path: Path, *, dtype: torch.dtype | None = None,
         if discriminators or name.startswith("generator.")
     }
     about = {"format": FORMAT, "preset": json.dumps(system.preset.to_dict())}
-    partial = path.with_name(path.name + ".partial")
-    save_file(state, partial, metadata=about)
-    partial.replace(path)
+    with whole(path, overwrite=True) as draft:
+        save_file(state, draft, metadata=about)
+        draft.chmod(0o644)  # it comes readable by its owner alone
 
 
 def load(path: Path, preset: Preset | str | None = None) -> LiquidWarping:
