@@ -16,7 +16,7 @@ from warpkit.models.metrics.study import Verdict
 ROOT = Path(__file__).parent.parent
 RUNS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "results.md"
 BETTER_PSNR, BETTER_VGG, PREFERRED = 1.5, 0.25, 21
-"""What was set as the goal of `small` against the geometric picture: dB, share of the VGG distance, of 30 blind pairs."""
+"""The goals of `small` against the geometric picture: dB, share of the VGG distance, of 30 blind pairs."""
 
 
 def evaluation(path: Path) -> list[str]:
