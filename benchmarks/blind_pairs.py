@@ -24,7 +24,7 @@ from warpkit.models.media.images import write_image
 from warpkit.models.media.output import check_folder_output
 from warpkit.models.metrics.study import ANSWERS, make_study
 from warpkit.models.tasks import imitate
-from warpkit.models.tasks.imitate import choose_system
+from warpkit.models.tasks.choices import choose_system
 
 PEOPLE = ("P008", "P009", "P010")
 SOURCES = {"outdoors": outdoor, "sides": four_views}

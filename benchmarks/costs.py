@@ -40,7 +40,8 @@ from warpkit.models.media.video import VideoWriter
 from warpkit.models.systems.liquid_warping import PRESETS, build
 from warpkit.models.systems.liquid_warping.checkpoints import save
 from warpkit.models.tasks import imitate
-from warpkit.models.tasks.imitate import choose_device, resolve_motion
+from warpkit.models.tasks.choices import choose_device
+from warpkit.models.tasks.imitate import resolve_motion
 from warpkit.models.tasks.personalize import personalize
 from warpkit.models.weights import find
 

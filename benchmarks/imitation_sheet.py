@@ -18,12 +18,12 @@ from warpkit.models.errors import InputError
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import check_image_output, write_image
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks import Imitation, imitate
-from warpkit.models.tasks.imitate import choose_system
+from warpkit.models.tasks import Clip, imitate
+from warpkit.models.tasks.choices import choose_system
 from warpkit.models.tasks.personalize import personalize
 
 
-def row(imitation: Imitation) -> list[np.ndarray]:
+def row(imitation: Clip) -> list[np.ndarray]:
     """All its frames."""
     return [imitation.frame(index) for index in range(len(imitation))]
 

@@ -26,8 +26,8 @@ from warpkit.models.data.person import PersonSamples
 from warpkit.models.metrics import Judges
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping
 from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.tasks.choices import choose_device
 from warpkit.models.tasks.compared import photos_of
-from warpkit.models.tasks.imitate import choose_device
 from warpkit.models.tasks.personalize import all_poses, person_trainer
 from warpkit.models.tasks.training import find_critics
 

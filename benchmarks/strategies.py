@@ -31,8 +31,8 @@ from warpkit.models.metrics import Judges
 from warpkit.models.progress import Progress
 from warpkit.models.systems.liquid_warping import PRESETS, Preset, Weights, build
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
+from warpkit.models.tasks.choices import choose_device
 from warpkit.models.tasks.evaluate import SystemPictures, evaluate
-from warpkit.models.tasks.imitate import choose_device
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import TrainConfig, Trainer
 

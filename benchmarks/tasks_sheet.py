@@ -13,7 +13,7 @@ from PIL import Image
 from warpkit.models.data.photo_like import outdoor_file
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import read_image
-from warpkit.models.tasks import Imitation, Wear, transfer, view
+from warpkit.models.tasks import Clip, Wear, transfer, view
 from warpkit.models.tasks.view import columns_of_person
 
 SIZE, HEIGHT = 448, 300
@@ -31,7 +31,7 @@ QUALITY = 80
 """Of the JPEG files, which belong to the documentation."""
 
 
-def frames_of(clip: Imitation, count: int) -> list[np.ndarray]:
+def frames_of(clip: Clip, count: int) -> list[np.ndarray]:
     """Frames spread over a clip, as wide as the person ever is."""
     chosen = np.linspace(0, len(clip) - 1, min(count, len(clip))).round().astype(int).tolist()
     shown = columns_of_person(clip)

@@ -19,6 +19,7 @@ from warpkit.models.bodies import (
     mirror_pose,
     mirrored_names,
     on_device,
+    part_of_vertices,
 )
 from warpkit.models.bodies.anny import Anny
 from warpkit.models.bodies.rotations import (
@@ -235,6 +236,19 @@ def test_parts_mirror_too(anny: Anny):
     swapped = owner[anny.mirror][:, mirrored_names(PARTS)]
     assert (owner.argmax(1) == swapped.argmax(1)).float().mean() > 0.99
     assert (anny.parts.bincount(minlength=len(PARTS)) > 200).all()
+
+
+def test_vertices_between_parts_belong_to_one_whatever_the_threads(anny: Anny):
+    expected = torch.zeros(anny.num_vertices, dtype=torch.int64)
+    for part, face in zip(anny.parts.tolist(), anny.faces.long(), strict=True):
+        expected[face] = part
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 8):
+            torch.set_num_threads(count)
+            assert all(torch.equal(part_of_vertices(anny), expected) for _ in range(20))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_keypoints_are_where_their_names_say(anny: Anny):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body, part_of_vertices
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.geometric.appearance import (
     Appearance,
@@ -19,7 +19,7 @@ from warpkit.models.geometric.atlas import charts
 from warpkit.models.geometric.mesh import Surface, around_limbs, t_pose, vertex_normals
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.shadow import STRENGTH, contact_shadow
-from warpkit.models.geometric.shell import fit_shell, part_of_vertices
+from warpkit.models.geometric.shell import fit_shell
 from warpkit.models.geometric.trust import colour_trust, doubtful, parts_seen
 from warpkit.models.geometric.view import View, sample, see
 from warpkit.models.geometric.whole_frame import whole_frame

@@ -15,8 +15,8 @@ from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
 from warpkit.models.systems.liquid_warping import build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import save
-from warpkit.models.tasks import Imitation, imitate
-from warpkit.models.tasks.imitate import choose_device, choose_system
+from warpkit.models.tasks import Clip, imitate
+from warpkit.models.tasks.choices import choose_device, choose_system
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer, Window
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources
 
@@ -30,17 +30,17 @@ def photo(person: str) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def walking() -> Imitation:
+def walking() -> Clip:
     return imitate([photo("P006")], make_motion("walk", fps=5.0), size=SIZE, background="#20a040", renderer="geometric")
 
 
-def test_frames_have_the_size_and_number_that_were_promised(walking: Imitation) -> None:
+def test_frames_have_the_size_and_number_that_were_promised(walking: Clip) -> None:
     frames = list(walking)
     assert len(frames) == len(walking) == walking.num_frames
     assert all(frame.shape == (SIZE, SIZE, 3) and frame.dtype == np.uint8 for frame in frames)
 
 
-def test_person_stays_whole_inside_every_frame(walking: Imitation) -> None:
+def test_person_stays_whole_inside_every_frame(walking: Clip) -> None:
     for index in range(0, len(walking), 5):
         drawn = walking.render(index)
         top, left = drawn.corner
@@ -51,7 +51,7 @@ def test_person_stays_whole_inside_every_frame(walking: Imitation) -> None:
         assert 0.03 < float(drawn.alpha.sum()) / SIZE**2 < 0.4
 
 
-def test_colour_background_is_that_colour_wherever_nobody_is(walking: Imitation) -> None:
+def test_colour_background_is_that_colour_wherever_nobody_is(walking: Clip) -> None:
     drawn = walking.render(0)
     outside = np.ones((SIZE, SIZE), bool)
     top, left = drawn.corner
@@ -59,7 +59,7 @@ def test_colour_background_is_that_colour_wherever_nobody_is(walking: Imitation)
     assert (walking.frame(0)[outside] == (0x20, 0xA0, 0x40)).all()
 
 
-def test_frames_come_out_the_same_again_and_in_any_order(walking: Imitation) -> None:
+def test_frames_come_out_the_same_again_and_in_any_order(walking: Clip) -> None:
     later = walking.frame(7)
     np.testing.assert_array_equal(walking.frame(3), walking.frame(3))
     np.testing.assert_array_equal(walking.frame(7), later)
@@ -128,7 +128,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def learned(untrained: Path) -> Imitation:
+def learned(untrained: Path) -> Clip:
     motion = make_motion("walk", fps=5.0)
     return imitate([photo("P006")], motion, size=SIZE, background="#20a040", weights=untrained)
 
@@ -141,7 +141,7 @@ def on_frame(layer: Layer, values: torch.Tensor) -> torch.Tensor:
     return frame
 
 
-def test_a_trained_system_draws_the_person_where_geometry_does(learned: Imitation, walking: Imitation) -> None:
+def test_a_trained_system_draws_the_person_where_geometry_does(learned: Clip, walking: Clip) -> None:
     for index in (0, 5):
         drawn, geometric = learned.render(index), walking.render(index)
         mine, theirs = on_frame(drawn, drawn.alpha)[0] > 0.5, on_frame(geometric, geometric.alpha)[0] > 0.5
@@ -153,7 +153,7 @@ def test_a_trained_system_draws_the_person_where_geometry_does(learned: Imitatio
     np.testing.assert_array_equal(learned.frame(5), learned.frame(5))
 
 
-def test_the_network_draws_a_window_that_fades_out_within_the_frame(learned: Imitation) -> None:
+def test_the_network_draws_a_window_that_fades_out_within_the_frame(learned: Clip) -> None:
     drawn = learned.renderer(learned._framed[5], (3 * SIZE, 3 * SIZE))
     assert drawn.alpha.shape[-1] < drawn.alpha.shape[-2] < 3 * SIZE
     assert all(number % STRIDE == 0 for number in (*drawn.corner, *drawn.alpha.shape[-2:]))
@@ -164,7 +164,7 @@ def test_the_network_draws_a_window_that_fades_out_within_the_frame(learned: Imi
     assert float(drawn.alpha[0, 0, -1].max()) == 0
 
 
-def test_a_window_shows_what_the_whole_frame_would(learned: Imitation) -> None:
+def test_a_window_shows_what_the_whole_frame_would(learned: Clip) -> None:
     torch.manual_seed(1)
     system = build("small").eval()
     torch.nn.init.normal_(system.generator.transfer.heads.weight, std=0.1)  # changes the picture everywhere
@@ -184,7 +184,7 @@ def test_a_window_shows_what_the_whole_frame_would(learned: Imitation) -> None:
     assert (whole.alpha[0, 0, rows, columns] - part.alpha[0, 0])[inside].abs().max() < 0.02
 
 
-def test_windows_may_reach_beyond_frames_of_any_size(learned: Imitation) -> None:
+def test_windows_may_reach_beyond_frames_of_any_size(learned: Clip) -> None:
     body = learned._framed[5]
 
     def at(*pixel: float) -> Layer:

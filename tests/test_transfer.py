@@ -27,7 +27,7 @@ from warpkit.models.geometric.skin import recoloured
 from warpkit.models.geometric.view import View
 from warpkit.models.geometric.wear import Giver, common_planes, put_together
 from warpkit.models.media.images import read_image
-from warpkit.models.tasks import Imitation, Wear, transfer
+from warpkit.models.tasks import Clip, Wear, transfer
 from warpkit.models.tasks.sources import to_image, to_tensor
 from warpkit.models.tasks.transfer import parse_wear, spread_over, who_gives
 
@@ -261,12 +261,12 @@ def photo(person: str, name: str) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def worn() -> Imitation:
+def worn() -> Clip:
     wear = [Wear([photo("P010", "amateur_posture.jpg")], ("upper",))]
     return transfer([photo("P006", "studio_posture.jpg")], wear, size=SIZE)
 
 
-def test_the_shirt_is_the_other_s_and_the_rest_is_the_person_s(worn: Imitation) -> None:
+def test_the_shirt_is_the_other_s_and_the_rest_is_the_person_s(worn: Clip) -> None:
     framing, model = worn.framing, worn.model
     frame = to_tensor(worn.frame(0))
     own = framing.cut(to_tensor(worn.sources[0].image))
@@ -283,7 +283,7 @@ def test_the_shirt_is_the_other_s_and_the_rest_is_the_person_s(worn: Imitation) 
         torch.testing.assert_close(colour(frame, cell), colour(own, cell), atol=0.16, rtol=0)
 
 
-def test_background_is_the_person_s_bit_for_bit_where_nobody_is_or_was(worn: Imitation) -> None:
+def test_background_is_the_person_s_bit_for_bit_where_nobody_is_or_was(worn: Clip) -> None:
     source, framing = worn.sources[0], worn.framing
     scene = to_image(framing.cut(to_tensor(source.image)))
     soft = framing.cut(source.person.mask[None], "border")[0]
@@ -331,12 +331,12 @@ def test_a_giver_s_photo_that_is_missing_is_named_before_any_work(tmp_path: Path
         transfer([tmp_path / "a.jpg"], [Wear([tmp_path / "gone.jpg"])])
 
 
-def test_the_command_passes_on_who_gives_what(tmp_path: Path, worn: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_passes_on_who_gives_what(tmp_path: Path, worn: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     from warpkit.models import tasks
 
     calls: list[tuple[object, object]] = []
 
-    def made_up(photos: object, wear: object, **_: object) -> Imitation:
+    def made_up(photos: object, wear: object, **_: object) -> Clip:
         calls.append((photos, wear))
         return worn
 

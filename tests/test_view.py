@@ -16,7 +16,7 @@ from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.errors import InputError
 from warpkit.models.media.images import read_image
-from warpkit.models.tasks import Imitation, view
+from warpkit.models.tasks import Clip, view
 from warpkit.models.tasks.sources import to_image, to_tensor
 from warpkit.models.tasks.view import (
     columns_of_person,
@@ -159,21 +159,21 @@ def test_shift_moves_by_metres(model: BodyModel, standing: Body) -> None:
 
 
 @pytest.fixture(scope="module")
-def round_about() -> Imitation:
+def round_about() -> Clip:
     openpeople = pytest.importorskip("openpeople", reason="needs the extra [demo]")
     folder = Path(openpeople.__file__).parent / "data" / "curated" / "P006" / "assets"
     photo = np.ascontiguousarray(read_image(folder / "studio_posture.jpg")[::4, ::4])
     return view([photo], [0.0, 180.0], size=SIZE)
 
 
-def test_every_view_is_a_frame(round_about: Imitation) -> None:
+def test_every_view_is_a_frame(round_about: Clip) -> None:
     frames = list(round_about)
     assert len(frames) == 2
     assert all(frame.shape == (SIZE, SIZE, 3) for frame in frames)
     assert np.abs(frames[0].astype(int) - frames[1]).max() > 50
 
 
-def test_background_is_the_photo_s_bit_for_bit_where_nobody_is_or_was(round_about: Imitation) -> None:
+def test_background_is_the_photo_s_bit_for_bit_where_nobody_is_or_was(round_about: Clip) -> None:
     source, framing = round_about.sources[0], round_about.framing
     photo = to_image(framing.cut(to_tensor(source.image)))
     soft = framing.cut(source.person.mask[None], "border")[0]
@@ -189,7 +189,7 @@ def test_background_is_the_photo_s_bit_for_bit_where_nobody_is_or_was(round_abou
         np.testing.assert_array_equal(frame[free], photo[free])
 
 
-def test_a_sheet_shows_the_columns_of_the_person(round_about: Imitation) -> None:
+def test_a_sheet_shows_the_columns_of_the_person(round_about: Clip) -> None:
     shown = columns_of_person(round_about)
     drawn = round_about.render(0)
     assert shown.start < drawn.corner[1]
@@ -223,7 +223,7 @@ def test_what_cannot_be_is_a_sentence(options: list[str], sentence: str, tmp_pat
 
 
 def test_one_view_is_a_picture_and_several_are_a_sheet_or_a_video(
-    tmp_path: Path, round_about: Imitation, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, round_about: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from warpkit.models import tasks
     from warpkit.models.media.video import VideoReader

@@ -14,7 +14,7 @@ from warpkit.models.app.console import Bars, tell
 
 if TYPE_CHECKING:
     from warpkit.models.media.video import FrameWriter, VideoWriter
-    from warpkit.models.tasks import Imitation
+    from warpkit.models.tasks import Clip
 
 SHEET = 100
 """Pictures on a sheet, at most."""
@@ -54,7 +54,7 @@ def check_views(out: Path, count: int, as_sheet: bool) -> None:
 
 
 def write(
-    clip: Imitation,
+    clip: Clip,
     out: Path,
     bars: Bars,
     *,

@@ -7,6 +7,20 @@ import typer
 
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.app.evaluate import evaluate
+from warpkit.models.app.options import (
+    Background,
+    BodyFolder,
+    BodyName,
+    Debug,
+    Device,
+    Force,
+    Frames,
+    Photos,
+    RendererName,
+    Size,
+    Weights,
+    Which,
+)
 from warpkit.models.app.personalize import personalize
 from warpkit.models.app.prepare import prepare
 from warpkit.models.app.study import study
@@ -20,12 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Moving pixels with meshes: people from photos, moving as you say.",
 )
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
-BodyName = Annotated[str, typer.Option("--body", help="Body model: anny, smpl, smplh or smplx.")]
-BodyFolder = Annotated[Path | None, typer.Option("--body-folder", help="Folder of the model files of SMPL's family.")]
-Which = Annotated[int | None, typer.Option("--person", min=1, help="Which person of a photo, 1 being the largest.")]
 
 
 def _version(wanted: bool) -> None:
@@ -47,27 +55,21 @@ def root(
 
 @app.command()
 def imitate(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")],
+    photos: Photos,
     motion: Annotated[str, typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, or a video.")],
     out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov or .mkv).")],
-    size: Annotated[int, typer.Option(help="Height and width of the frames, pixels.")] = 512,
-    background: Annotated[str, typer.Option(help="keep, a colour (white, #20a040), or a picture.")] = "keep",
+    size: Size = 512,
+    background: Background = "keep",
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     person: Which = None,
     fps: Annotated[
         float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own if not given.")
     ] = None,
-    renderer: Annotated[
-        str | None,
-        typer.Option(help="geometric or learned; learned where this installation has a trained model."),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="A checkpoint of `warpkit train` or `personalize` that draws in place of the embedded one."),
-    ] = None,
-    frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
+    renderer: RendererName = None,
+    weights: Weights = None,
+    frames: Frames = None,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")
     ] = False,

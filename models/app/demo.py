@@ -17,12 +17,12 @@ from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow
 from warpkit.models.media.images import write_image
 from warpkit.models.media.video import VideoWriter
-from warpkit.models.tasks import Imitation, imitate
+from warpkit.models.tasks import Clip, imitate
 
 SIZE, FPS = 512, 25.0
 
 
-def flow_picture(imitation: Imitation, index: int) -> np.ndarray:
+def flow_picture(imitation: Clip, index: int) -> np.ndarray:
     """How far each point of the person moved in the picture, from where the first photo shows it to frame `index`."""
     drawn, frame = imitation.render_geometric(index), imitation.framing
     step = drawn.flow.grid.shape[-3] // drawn.alpha.shape[-2]  # samples for each pixel of the frame

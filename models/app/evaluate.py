@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.options import Debug, Device, Force
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,9 +63,9 @@ def evaluate(
         Path | None, typer.Option(help="Folder of weights of the networks that compare; else $WARPKIT_WEIGHTS.")
     ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="Also write the pictures of so many cases of each.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    device: Device = "auto",
+    force: Force = False,
+    debug: Debug = False,
 ) -> None:
     """Measures how well systems imitate, transfer and turn people, with whichever networks are there to compare by."""
     with sentences(debug), Bars() as bars:
@@ -75,8 +76,8 @@ def evaluate(
         from warpkit.models.data.cases import TASKS
         from warpkit.models.errors import InputError
         from warpkit.models.metrics import Judges
+        from warpkit.models.tasks.choices import choose_device
         from warpkit.models.tasks.evaluate import evaluate as measure
-        from warpkit.models.tasks.imitate import choose_device
 
         wanted: Any = _listed(tasks, "tasks", TASKS)
         _one_of(people, "people", tuple(PEOPLE))

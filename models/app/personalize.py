@@ -7,10 +7,11 @@ import typer
 
 from warpkit.models.app import REFUSED
 from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.options import BodyFolder, BodyName, Debug, Device, Force, Photos, Which
 
 
 def personalize(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")],
+    photos: Photos,
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     weights: Annotated[
         Path | None, typer.Option(help="A checkpoint to start from, if not the embedded model: a compact.safetensors.")
@@ -22,12 +23,12 @@ def personalize(
         bool, typer.Option("--low-memory", help="bfloat16, and activations computed again: less memory, more time.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
-    body: Annotated[str, typer.Option(help="Body model: anny, smpl, smplh or smplx.")] = "anny",
-    body_folder: Annotated[Path | None, typer.Option(help="Folder of the model files of SMPL's family.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    person: Annotated[int | None, typer.Option(min=1, help="Which person of a photo, 1 being the largest.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    body: BodyName = "anny",
+    body_folder: BodyFolder = None,
+    device: Device = "auto",
+    person: Which = None,
+    force: Force = False,
+    debug: Debug = False,
 ) -> None:
     """Adapts a trained system to the person in the photos."""
     with sentences(debug), Bars() as bars:

@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app.console import sentences
+from warpkit.models.app.options import Debug
 
 study = typer.Typer(no_args_is_help=True, help="Which results do people like best? Shown without names, then counted.")
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @study.command()

@@ -7,6 +7,7 @@ import typer
 
 from warpkit.models.app import REFUSED
 from warpkit.models.app.console import Bars, errors, sentences, tell
+from warpkit.models.app.options import Debug, Device
 
 
 def train(
@@ -19,9 +20,9 @@ def train(
         int | None, typer.Option(min=1, help="Train so many steps instead of the configuration's.")
     ] = None,
     start: Annotated[Path | None, typer.Option(help="Begin with the weights of this checkpoint.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Trains a system. Stop it as you like (interrupt, SIGTERM): the same command goes on, exactly, where it stopped.
 

@@ -6,6 +6,23 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app.console import Bars, sentences
+from warpkit.models.app.options import (
+    Azimuth,
+    Background,
+    BodyFolder,
+    BodyName,
+    Debug,
+    Device,
+    Elevation,
+    Force,
+    Frames,
+    RendererName,
+    Roll,
+    Sheet,
+    Size,
+    Weights,
+    Which,
+)
 
 
 def transfer(
@@ -23,32 +40,24 @@ def transfer(
     motion: Annotated[
         str | None, typer.Option(help="Also moves: a motion's name (see `warpkit motions`), a .npz file, or a video.")
     ] = None,
-    azimuth: Annotated[
-        str, typer.Option(help="Degrees the person turns to their left: 30, or 0,90,180, or start:stop:step.")
-    ] = "0",
-    elevation: Annotated[str, typer.Option(help="Degrees of the camera above the horizon; likewise.")] = "0",
-    roll: Annotated[str, typer.Option(help="Degrees the picture turns clockwise; likewise.")] = "0",
-    sheet: Annotated[bool, typer.Option("--sheet", help="All views in one picture.")] = False,
-    size: Annotated[int, typer.Option(help="Height and width of the frames, pixels.")] = 512,
-    background: Annotated[str, typer.Option(help="keep, a colour (white, #20a040), or a picture.")] = "keep",
-    body: Annotated[str, typer.Option(help="Body model: anny, smpl, smplh or smplx.")] = "anny",
-    body_folder: Annotated[Path | None, typer.Option(help="Folder of the model files of SMPL's family.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    person: Annotated[int | None, typer.Option(min=1, help="Which person of a photo, 1 being the largest.")] = None,
+    azimuth: Azimuth = "0",
+    elevation: Elevation = "0",
+    roll: Roll = "0",
+    sheet: Sheet = False,
+    size: Size = 512,
+    background: Background = "keep",
+    body: BodyName = "anny",
+    body_folder: BodyFolder = None,
+    device: Device = "auto",
+    person: Which = None,
     fps: Annotated[
         float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own, or 25, if not given.")
     ] = None,
-    renderer: Annotated[
-        str | None,
-        typer.Option(help="geometric or learned; learned where this installation has a trained model."),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="A checkpoint of `warpkit train` that draws in place of the embedded one."),
-    ] = None,
-    frames: Annotated[Path | None, typer.Option(help="Also write the frames as PNG files into this folder.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    renderer: RendererName = None,
+    weights: Weights = None,
+    frames: Frames = None,
+    force: Force = False,
+    debug: Debug = False,
 ) -> None:
     """The person in the photos wears what others wear, part by part; standing, turned, or moving.
 
@@ -59,15 +68,11 @@ def transfer(
         from warpkit.models.app.clip import check_outputs, check_views, is_picture, write
         from warpkit.models.errors import InputError
         from warpkit.models.tasks.transfer import parse_wear
-        from warpkit.models.tasks.view import columns_of_person, labels_of, parse_angles, same_length
+        from warpkit.models.tasks.view import columns_of_person, labels_of, parse_views
 
         check_outputs(out, frames, force)
         given = [parse_wear(text) for text in wear]
-        angles = same_length(
-            azimuth=parse_angles(azimuth, "azimuth"),
-            elevation=parse_angles(elevation, "elevation"),
-            roll=parse_angles(roll, "roll"),
-        )
+        angles = parse_views(azimuth=azimuth, elevation=elevation, roll=roll)
         if motion is None:
             check_views(out, len(angles[0]), sheet)
         elif is_picture(out) or sheet:

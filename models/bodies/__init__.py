@@ -14,6 +14,7 @@ from warpkit.models.bodies.body import (
     mirror_pose,
     mirrored_names,
     on_device,
+    part_of_vertices,
 )
 from warpkit.models.bodies.load import BODIES, load_body
 
@@ -30,4 +31,5 @@ __all__ = [
     "mirror_pose",
     "mirrored_names",
     "on_device",
+    "part_of_vertices",
 ]

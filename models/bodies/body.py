@@ -102,6 +102,14 @@ class BodyModel(Protocol):
         ...
 
 
+def part_of_vertices(model: BodyModel) -> Tensor:
+    """`[V]` int64 into PARTS: where a vertex lies between two parts, that of the last of its faces."""
+    face = torch.arange(len(model.faces), device=model.parts.device).repeat_interleave(3)
+    # a plain assignment would leave it to the order of threads which face comes last
+    last = face.new_zeros(model.num_vertices).scatter_reduce(0, model.faces.long().flatten(), face, "amax")
+    return model.parts[last]
+
+
 def on_device(model: BodyModel, device: torch.device) -> BodyModel:
     """`model` where it lies on `device` already, else a copy of it there: the one that came stays where it is."""
     at = model.parts.device

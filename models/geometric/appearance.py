@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from warpkit import compose_flow, interpolate, rasterize, warp
-from warpkit.models.bodies import PARTS, BodyModel
+from warpkit.models.bodies import PARTS, BodyModel, part_of_vertices
 from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.matte import spread
 from warpkit.models.geometric.mesh import Surface, around_limbs, t_pose, vertex_normals
 from warpkit.models.geometric.once import once
-from warpkit.models.geometric.shell import fit_shell, part_of_vertices
+from warpkit.models.geometric.shell import fit_shell
 from warpkit.models.geometric.trust import colour_trust
 from warpkit.models.geometric.view import Sight, View, sample, see
 

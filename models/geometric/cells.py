@@ -10,10 +10,9 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, PARTS, BodyModel
+from warpkit.models.bodies import JOINTS, PARTS, BodyModel, part_of_vertices
 from warpkit.models.geometric.appearance import scalp
 from warpkit.models.geometric.mesh import t_pose
-from warpkit.models.geometric.shell import part_of_vertices
 
 _LIMBS = ("upper_arm", "lower_arm", "hand", "upper_leg", "lower_leg", "foot")
 CELLS: tuple[str, ...] = (

@@ -7,7 +7,7 @@ are the smoothest that fit. They live in rest space, so the shell moves with the
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import PARTS, BodyModel
+from warpkit.models.bodies import PARTS, BodyModel, part_of_vertices
 from warpkit.models.geometric.mesh import Surface, t_pose, vertex_normals
 from warpkit.models.geometric.view import Sight, View, sample, see
 
@@ -15,13 +15,6 @@ from warpkit.models.geometric.view import Sight, View, sample, see
 REACH = {"head": 0.10, "torso": 0.09, "upper_arm": 0.05, "lower_arm": 0.04, "hand": 0.01,
          "upper_leg": 0.08, "lower_leg": 0.06, "foot": 0.04}  # fmt: skip
 SLIMMER = 0.03
-
-
-def part_of_vertices(model: BodyModel) -> Tensor:
-    """[V] index into PARTS of each vertex (of one of its faces)."""
-    parts = torch.zeros(model.num_vertices, dtype=torch.int64, device=model.parts.device)
-    parts[model.faces.long().reshape(-1)] = model.parts.repeat_interleave(3)
-    return parts
 
 
 def vertex_reach(model: BodyModel) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from torch import Tensor
 
-from warpkit.models.bodies import PARTS, BodyModel, Camera
+from warpkit.models.bodies import PARTS, BodyModel, Camera, part_of_vertices
 
 WORK_HEIGHT = 320  # pixels of a person in the copy that outlines are taken from
 POINTS = 400  # of an outline, at most
@@ -111,9 +111,7 @@ class Silhouettes:
         twins = torch.nonzero(key[1:] == key[:-1])[:, 0]
         self.edge_vertices = edges[order[twins]]
         self.edge_faces = torch.stack([owner[order[twins]], owner[order[twins + 1]]], 1)
-        part = torch.zeros(model.num_vertices, dtype=torch.long)
-        part[faces.flatten()] = model.parts.cpu().repeat_interleave(3)
-        self.head = part == PARTS.index("head")
+        self.head = part_of_vertices(model).cpu() == PARTS.index("head")
 
     def mask(self, vertices: Tensor, camera: Camera, size: tuple[int, int]) -> np.ndarray:
         """The body's mask, bool [H, W], of vertices [1, V, 3] in body space."""

@@ -19,7 +19,7 @@ from warpkit.models.media.output import check_output
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
-from warpkit.models.tasks.imitate import choose_device
+from warpkit.models.tasks.choices import choose_device
 from warpkit.models.tasks.sources import Source, gather, notes, read_sources, to_tensor
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint

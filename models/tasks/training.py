@@ -24,7 +24,7 @@ from warpkit.models.systems.liquid_warping import (
     perceptual_loss,
 )
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
-from warpkit.models.tasks.imitate import choose_device
+from warpkit.models.tasks.choices import choose_device
 from warpkit.models.training import Checkpoint, Samples, TrainConfig, Trainer, check_keys
 from warpkit.models.weights import features, find, how_to_get
 

@@ -20,20 +20,9 @@ from warpkit.models.geometric.view import View, see
 from warpkit.models.geometric.wear import Giver, put_together
 from warpkit.models.media.images import check_readable, parse_color
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.tasks.imitate import (
-    Imitation,
-    RendererName,
-    check_background,
-    check_motion,
-    check_size,
-    choose_device,
-    choose_system,
-    extent,
-    imitate_body,
-    make_plate,
-    resolve_motion,
-    views_of,
-)
+from warpkit.models.tasks.choices import RendererName, check_background, check_size, choose_device, choose_system
+from warpkit.models.tasks.clip import Clip, extent, make_plate, views_of
+from warpkit.models.tasks.imitate import check_motion, imitate_body, resolve_motion
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources, standing_body
 from warpkit.models.tasks.view import is_level, own_axis, same_length, turned, view_rotations
 
@@ -145,7 +134,7 @@ def transfer(
     renderer: RendererName | None = None,
     weights: str | Path | None = None,
     progress: Progress = SILENT,
-) -> Imitation:
+) -> Clip:
     """The person in `photos` in what others wear: in their own pose, from other sides, or moving.
 
     Shape, pose, background, camera and all that nobody else gives are the person's. Skin that shows on what others give
@@ -181,12 +170,7 @@ def transfer(
     if not wear:
         raise InputError("nobody was named whose clothes are to be worn")
     cells = who_gives(wear)
-    azimuths, elevations, rolls = same_length(
-        **{
-            name: [float(value)] if isinstance(value, int | float) else list(value)
-            for name, value in (("azimuth", azimuth), ("elevation", elevation), ("roll", roll))
-        }
-    )
+    azimuths, elevations, rolls = same_length(azimuth=azimuth, elevation=elevation, roll=roll)
     check_background(background)
     if motion is not None:
         check_motion(motion)
@@ -240,7 +224,7 @@ def transfer(
     def views(resolution: int) -> list[View]:
         return [view for n in giving for view in people[n].views_of(appearances[n].shape, resolution)]
 
-    return Imitation(
+    return Clip(
         model,
         wearer.sources,
         appearance,

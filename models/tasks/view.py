@@ -14,16 +14,8 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.framing import frame_motion
 from warpkit.models.media.images import parse_color
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.tasks.imitate import (
-    Imitation,
-    RendererName,
-    check_background,
-    check_size,
-    choose_device,
-    choose_system,
-    extent,
-    make_plate,
-)
+from warpkit.models.tasks.choices import RendererName, check_background, check_size, choose_device, choose_system
+from warpkit.models.tasks.clip import Clip, extent, make_plate
 from warpkit.models.tasks.sources import gather, notes, read_sources, standing_body
 
 MOST_VIEWS = 20_000
@@ -134,20 +126,29 @@ def turned(body: Body, model: BodyModel, rotations: Tensor, shift: tuple[float, 
     return Body(pose, body.shape.expand(frames, -1), Camera(scale, offset))
 
 
-def same_length(**angles: Sequence[float]) -> list[list[float]]:
-    """Lists of angles, single ones repeated as often as the longest is long.
+def same_length(**angles: float | Sequence[float]) -> list[list[float]]:
+    """A list of each, what is one angle repeated as often as the longest is long.
 
     Raises InputError, with the names, where two have several angles but not equally many, or one has none.
     """
-    for name, values in angles.items():
-        if not len(values):
+    lists = {name: [float(v)] if isinstance(v, int | float) else list(v) for name, v in angles.items()}
+    for name, values in lists.items():
+        if not values:
             raise InputError(f"{name} holds no view: at least one angle is needed")
-    several = {name: len(values) for name, values in angles.items() if len(values) > 1}
+    several = {name: len(values) for name, values in lists.items() if len(values) > 1}
     if len(set(several.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in several.items())
         raise InputError(f"angles must be one, or equally many of each; {counts} came")
     count = max(several.values(), default=1)
-    return [list(values) * count if len(values) == 1 else list(values) for values in angles.values()]
+    return [values * count if len(values) == 1 else values for values in lists.values()]
+
+
+def parse_views(**angles: str) -> list[list[float]]:
+    """Degrees of each view from what people write for each angle: `parse_angles` made as long as each other.
+
+    Raises InputError, with the name, where one cannot be read or they are not equally many.
+    """
+    return same_length(**{name: parse_angles(text, name) for name, text in angles.items()})
 
 
 def is_level(elevation: Sequence[float], roll: Sequence[float]) -> bool:
@@ -172,7 +173,7 @@ def view(
     renderer: RendererName | None = None,
     weights: str | Path | None = None,
     progress: Progress = SILENT,
-) -> Imitation:
+) -> Clip:
     """The person in `photos`, in the pose of the first one, from other sides; a frame for each view.
 
     Args:
@@ -201,12 +202,7 @@ def view(
     Raises:
         InputError: something given cannot be used; the message says what and why.
     """
-    azimuths, elevations, rolls = same_length(
-        **{
-            name: [float(value)] if isinstance(value, int | float) else list(value)
-            for name, value in (("azimuth", azimuth), ("elevation", elevation), ("roll", roll))
-        }
-    )
+    azimuths, elevations, rolls = same_length(azimuth=azimuth, elevation=elevation, roll=roll)
     check_background(background)
     system = choose_system(renderer, weights)
     check_size(size, system)
@@ -221,7 +217,7 @@ def view(
         framing = frame_motion(*extent(bodies, model), first.person.size, size)
         progress.stage("Making the background", None)
         plate = make_plate(background, first, framing)
-    return Imitation(
+    return Clip(
         model,
         sources,
         appearance,
@@ -245,7 +241,7 @@ def labels_of(azimuth: Sequence[float], elevation: Sequence[float], roll: Sequen
     ]
 
 
-def columns_of_person(clip: Imitation) -> slice:
+def columns_of_person(clip: Clip) -> slice:
     """The columns of the frames in which the person ever is, with some air: what a sheet of views shows."""
     vertices, camera = extent(clip.framing.body(clip.bodies), clip.model)
     across = camera.pixels(vertices)[..., 0]

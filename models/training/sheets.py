@@ -1,4 +1,4 @@
-"""Sample sheets: sources, what was made of them, and the truth, side by side."""
+"""What a look at a training shows: sources, what was made of them and the truth side by side, and figures."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from warpkit.models.batch import Batch
+from warpkit.models.metrics.image import psnr
 
 
 def sheet(batch: Batch, rendered: Any) -> np.ndarray:
@@ -27,6 +28,24 @@ def sheet(batch: Batch, rendered: Any) -> np.ndarray:
             cells.append(batch.target_image[person])
         rows.append(torch.cat([cell.float().cpu() for cell in cells], -1))
     return to_bytes(torch.cat(rows, -2))
+
+
+def figures(batch: Batch, rendered: Any) -> dict[str, float]:
+    """PSNR of the whole picture and on the person, of what was made and of the geometric picture."""
+    assert batch.target_image is not None
+    mask = batch.target_silhouette
+    if batch.target_alpha is not None:
+        mask = torch.maximum(mask, (batch.target_alpha > 0.1).to(mask))
+    made = rendered.image.float()
+    values = {
+        "psnr": float(psnr(made, batch.target_image).mean()),
+        "psnr_person": float(psnr(made, batch.target_image, mask).mean()),
+    }
+    geometric = getattr(rendered, "geometric", None)
+    if geometric is not None:
+        drawn = torch.lerp(rendered.background.float(), geometric.colour.float(), geometric.alpha.float())
+        values["psnr_person_geometric"] = float(psnr(drawn, batch.target_image, mask).mean())
+    return values
 
 
 def to_bytes(picture: Tensor) -> np.ndarray:

@@ -4,14 +4,10 @@ import json
 import math
 import os
 import random
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import torch
@@ -20,7 +16,6 @@ from torch import Tensor, nn
 from warpkit.models.batch import Batch, Pictures, make_batch
 from warpkit.models.bodies import BodyModel
 from warpkit.models.errors import InputError, needs_extra
-from warpkit.models.metrics.image import psnr
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.training.checkpoint import (
     COMPACT_ROOM,
@@ -35,7 +30,8 @@ from warpkit.models.training.ema import EMA
 from warpkit.models.training.log import Log
 from warpkit.models.training.memory import memory_advice, recompute
 from warpkit.models.training.protocols import Samples, System, Windowed
-from warpkit.models.training.sheets import sheet
+from warpkit.models.training.sheets import figures, sheet
+from warpkit.models.training.stopping import asked_to_stop
 from warpkit.models.training.workers import Request, draw_ahead, drawn, in_lanes
 
 EXACT, COMPACT = "last.safetensors", "compact.safetensors"
@@ -179,7 +175,7 @@ class Trainer:
             draws = (first * config.accumulate, self.steps * config.accumulate)
             self._ahead = draw_ahead(self.samples, self._request, *draws, config.workers)
         try:
-            with _asked_to_stop() as asked:
+            with asked_to_stop() as asked:
                 if log is not None and not (self.folder / EXACT).exists():  # type: ignore[operator]
                     self.save()
                 while self.step < self.steps:
@@ -353,7 +349,7 @@ class Trainer:
                 batch, _ = self._batch(self.check.draw(number, people, sources), number)
                 with self.fabric.autocast():
                     rendered = self.system.render(self.system.encode_sources(batch), batch)
-                for name, value in _figures(batch, rendered).items():
+                for name, value in figures(batch, rendered).items():
                     sums[name] = sums.get(name, 0.0) + value * people / self.check_count
                 pages.append(sheet(batch, rendered))
                 done += people
@@ -469,24 +465,6 @@ def only_known(batch: Batch, rendered: Any, known: Tensor) -> Batch:
     return replace(batch, target_image=image, target_alpha=alpha)
 
 
-def _figures(batch: Batch, rendered: Any) -> dict[str, float]:
-    """PSNR of the whole picture and on the person, of what was made and of the geometric picture."""
-    assert batch.target_image is not None
-    mask = batch.target_silhouette
-    if batch.target_alpha is not None:
-        mask = torch.maximum(mask, (batch.target_alpha > 0.1).to(mask))
-    made = rendered.image.float()
-    figures = {
-        "psnr": float(psnr(made, batch.target_image).mean()),
-        "psnr_person": float(psnr(made, batch.target_image, mask).mean()),
-    }
-    geometric = getattr(rendered, "geometric", None)
-    if geometric is not None:
-        drawn = torch.lerp(rendered.background.float(), geometric.colour.float(), geometric.alpha.float())
-        figures["psnr_person_geometric"] = float(psnr(drawn, batch.target_image, mask).mean())
-    return figures
-
-
 def _mixed(seed: int, number: int) -> int:
     """A seed of two, as unlike its neighbours as hashing makes it."""
     return random.Random(f"{seed}/{number}").getrandbits(62)
@@ -502,27 +480,3 @@ def _changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> li
         elif json.dumps(old) != json.dumps(new) and key not in ("save_every", "sheet_every", "log_every"):
             changed.append(f"{where}{key}")
     return changed
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGTERM, SIGHUP and the interrupt key are only noted, once; a second one does what it did before."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    asked = False
-    before: dict[int, Any] = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-    for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
-        before[number] = signal.signal(number, note)
-    try:
-        yield lambda: asked
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import BodyModel
+from warpkit.models.bodies import BodyModel, part_of_vertices
 from warpkit.models.data.people.baked import Baked
 from warpkit.models.data.people.cut import arm_of, in_head
 from warpkit.models.data.people.layers import Figure, Marks
@@ -11,7 +11,6 @@ from warpkit.models.data.people.paint import Paint, woven
 from warpkit.models.data.people.wardrobe import Outfits
 from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.mesh import Surface
-from warpkit.models.geometric.shell import part_of_vertices
 
 REGIONS = ("head", "top", "legs")
 WAIST = 0.05

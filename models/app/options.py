@@ -1,0 +1,41 @@
+"""Options that several commands share: the same name, meaning and help in each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")]
+Size = Annotated[int, typer.Option("--size", help="Height and width of the frames, pixels.")]
+Background = Annotated[str, typer.Option("--background", help="keep, a colour (white, #20a040), or a picture.")]
+Elevation = Annotated[
+    str,
+    typer.Option("--elevation", help="Degrees of the camera above the horizon: 30, or 0,90,180, or start:stop:step."),
+]
+Azimuth = Annotated[
+    str,
+    typer.Option("--azimuth", help="Degrees the person turns to their left: 30, or 0,90,180, or start:stop:step."),
+]
+Roll = Annotated[
+    str, typer.Option("--roll", help="Degrees the picture turns clockwise: 30, or 0,90,180, or start:stop:step.")
+]
+Sheet = Annotated[bool, typer.Option("--sheet", help="All views in one picture.")]
+BodyName = Annotated[str, typer.Option("--body", help="Body model: anny, smpl, smplh or smplx.")]
+BodyFolder = Annotated[Path | None, typer.Option("--body-folder", help="Folder of the model files of SMPL's family.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Which = Annotated[
+    int | None, typer.Option("--person", min=1, help="Which person of a photo or video, 1 being the largest.")
+]
+RendererName = Annotated[
+    str | None,
+    typer.Option("--renderer", help="geometric or learned; learned where this installation has a trained model."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", help="A checkpoint of `warpkit train` or `personalize` that draws in place of the embedded one."
+    ),
+]
+Frames = Annotated[Path | None, typer.Option("--frames", help="Also write the frames as PNG files into this folder.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
