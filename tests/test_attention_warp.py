@@ -45,6 +45,32 @@ def test_equals_project_after_warp(
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10 * max(1, b.abs().max().item()))
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_weights_are_those_by_which_values_are_mixed(masked: bool) -> None:
+    torch.manual_seed(0)
+    module = AttentionWarp(5, 3, 4).double()
+    target, read = images(2, 5, 6, 7, dtype=torch.float64, seed=1), images(2, 3, 5, 8, 6, dtype=torch.float64)
+    where = flow(2, 3, 6, 7, dtype=torch.float64, masked=masked)
+    if where.visible is not None:
+        read[~where.visible.any(2).any(2)] = torch.nan  # what no pixel sees does not matter
+    weights = module.weights(target, read, where)
+    values = module.value(reference.warp(read, where).flatten(0, 1)).unflatten(0, (2, 3))
+    torch.testing.assert_close((weights[:, :, None] * values).sum(1), module(target, read, where), rtol=0, atol=1e-12)
+    taking_part = torch.ones(2, 6, 7, dtype=torch.bool) if where.visible is None else where.visible.any(1)
+    torch.testing.assert_close(weights.sum(1), taking_part.double())
+    assert where.visible is None or not weights[~where.visible].any()
+
+
+def test_weights_of_half_precision_features_are_in_float32() -> None:
+    module, where = AttentionWarp(4).bfloat16(), flow(1, 2, 5, 5, masked=False)
+    arguments = images(1, 4, 5, 5, dtype=torch.bfloat16), images(1, 2, 4, 5, 5, dtype=torch.bfloat16)
+    weights = module.weights(*arguments, where)
+    assert weights.dtype == torch.float32
+    wide = module.float().weights(*(one.float() for one in arguments), where)
+    torch.testing.assert_close(weights, wide)
+    assert module.weights(arguments[0].float(), images(1, 0, 4, 5, 5), flow(1, 0, 5, 5)).shape == (1, 0, 5, 5)
+
+
 def test_thin_projections_of_small_sources_are_made_first() -> None:
     thin, full = AttentionWarp(64, 4, 4), AttentionWarp(64)
     sources, grid = torch.zeros(1, 2, 64, 8, 8), torch.zeros(1, 2, 8, 8, 2)

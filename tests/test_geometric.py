@@ -97,12 +97,32 @@ def test_back_is_filled_from_the_front_and_said_to_be_filled(
     assert filled > 0.95
 
 
-def test_second_source_replaces_the_filling(model: BodyModel, person: MadeUpPerson, front: Appearance) -> None:
-    both = gather_appearance([view_of(model, person), view_of(model, person, 180)], model)
+@pytest.fixture(scope="module")
+def both(model: BodyModel, person: MadeUpPerson) -> Appearance:
+    """From the front and from behind."""
+    return gather_appearance([view_of(model, person), view_of(model, person, 180)], model)
+
+
+def test_second_source_replaces_the_filling(
+    model: BodyModel, person: MadeUpPerson, front: Appearance, both: Appearance
+) -> None:
     alone, _ = compare(model, person, front, stance(180))
     helped, filled = compare(model, person, both, stance(180))
     assert helped > alone + 5
     assert filled < 0.1
+
+
+@pytest.mark.parametrize(("degrees", "source"), [(0, 0), (180, 1)])
+def test_each_pixel_says_which_source_it_comes_from(
+    model: BodyModel, person: MadeUpPerson, both: Appearance, degrees: float, source: int
+) -> None:
+    renderer = GeometricRenderer(model, both)
+    drawn = renderer(Body(stance(degrees), person.shape, camera_for(model, person)), (SIZE, SIZE))
+    shares, somebody = renderer.shares(drawn), drawn.alpha > 0
+    torch.testing.assert_close((shares.sum(1, keepdim=True) + drawn.filled)[somebody], torch.ones(int(somebody.sum())))
+    assert shares.min() >= 0
+    assert not shares.amax(1, keepdim=True)[~somebody].any()
+    assert shares[:, source][somebody[0]].mean() > 0.8
 
 
 def test_shares_sum_to_one(front: Appearance) -> None:

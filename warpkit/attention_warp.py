@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from warpkit import _check
 from warpkit._autocast import autocasts
 from warpkit.flow import Flow, check_flow
-from warpkit.warp import FEATURES
+from warpkit.warp import FEATURES, warp
 from warpkit.warp_attention import warp_attention
 
 
@@ -64,17 +64,7 @@ class AttentionWarp(nn.Module):
         Raises:
             TypeError, ValueError: naming the argument.
         """
-        channels = self.query.in_channels
-        grid, visible = check_flow("flow", flow)
-        target = _check.check_tensor("target", target, "[B, C, H, W]", FEATURES)
-        expected = f"[B, C, H, W] = {[grid.shape[0], channels, *grid.shape[2:4]]}"
-        good = target.shape == (grid.shape[0], channels, *grid.shape[2:4])
-        _check.check_shape("target", target, expected, good)
-        same = FEATURES if autocasts(target) else (target.dtype,)
-        sources = _check.check_tensor("sources", sources, "[B, S, C, h, w]", same)
-        expected = f"[B, S, C, h, w] with B, S, C = {[*grid.shape[:2], channels]}"
-        good = sources.dim() == 5 and sources.shape[:3] == (*grid.shape[:2], channels)
-        _check.check_shape("sources", sources, expected, good)
+        target, sources, (grid, visible) = self._checked(target, sources, flow)
         if sources.shape[1] == 0:
             return target.new_zeros(grid.shape[0], self.value.out_channels, *grid.shape[2:4])
 
@@ -93,6 +83,48 @@ class AttentionWarp(nn.Module):
             return out
         bias = self.value.bias.to(out.dtype)[:, None, None]
         return out + bias if visible is None else out + torch.where(visible.any(1, keepdim=True), bias, 0)
+
+    @torch.no_grad()
+    def weights(self, target: Tensor, sources: Tensor, flow: Flow) -> Tensor:
+        """How much each source counts at each pixel: the softmax of `forward`, for looking at.
+
+        Writes what `forward` does not, the warped sources; there is no gradient.
+
+        Args:
+            target, sources, flow: as for `forward`.
+
+        Returns:
+            ``[B, S, H, W]`` float32, or float64 for float64 features: in [0, 1], summing to one over the sources where
+            any takes part, zeros elsewhere.
+
+        Raises:
+            TypeError, ValueError: naming the argument.
+        """
+        target, sources, flow = self._checked(target, sources, flow)
+        wide = torch.promote_types(self.query.weight.dtype, torch.float32)
+        with torch.autocast(target.device.type, enabled=False):
+            bias = None if self.query.bias is None else self.query.bias.to(wide)
+            query = F.conv2d(target.to(wide), self.query.weight.to(wide), bias)
+            query = F.conv2d(query, self.key.weight.to(wide).transpose(0, 1))
+            scores = (query[:, None] * warp(sources.to(wide), flow)).sum(2) * self.key.out_channels**-0.5
+        if flow.visible is None:
+            return scores.softmax(1)
+        weights = scores.masked_fill(~flow.visible, -torch.inf).softmax(1)
+        return torch.where(flow.visible.any(1, keepdim=True), weights, 0)
+
+    def _checked(self, target: Tensor, sources: Tensor, flow: Flow) -> tuple[Tensor, Tensor, Flow]:
+        channels = self.query.in_channels
+        grid, visible = check_flow("flow", flow)
+        target = _check.check_tensor("target", target, "[B, C, H, W]", FEATURES)
+        expected = f"[B, C, H, W] = {[grid.shape[0], channels, *grid.shape[2:4]]}"
+        good = target.shape == (grid.shape[0], channels, *grid.shape[2:4])
+        _check.check_shape("target", target, expected, good)
+        same = FEATURES if autocasts(target) else (target.dtype,)
+        sources = _check.check_tensor("sources", sources, "[B, S, C, h, w]", same)
+        expected = f"[B, S, C, h, w] with B, S, C = {[*grid.shape[:2], channels]}"
+        good = sources.dim() == 5 and sources.shape[:3] == (*grid.shape[:2], channels)
+        _check.check_shape("sources", sources, expected, good)
+        return target, sources, Flow(grid, visible)
 
     def _absorbs(self, sources: Tensor, grid: Tensor) -> bool:
         """Whether reading the sources as they are moves fewer numbers than projecting them first.

@@ -74,15 +74,9 @@ class GeometricRenderer:
         inner = (factor * height, factor * width)
         fragments = rasterize(target * scale + shift, model.faces, inner)
         flow = compose_flow(appearance.vertices, model.faces, fragments, face_mask=appearance.faces)
-        arm = self._arm[fragments.face_index[0].clamp(min=0).long()]
-        sampled = believed_colours(warp(appearance.images, flow)[0], arm)
-        shares = interpolate(appearance.blend, model.faces, fragments)[0].permute(2, 0, 1)  # [S + 1, h, w]
-        texels = interpolate(appearance.atlas_vertices, appearance.atlas_faces, fragments)
-        unfolded = Flow(texels[:, None])
+        unfolded = self._unfolded(fragments)
         filled = warp(appearance.atlas, unfolded)[0]
-        if appearance.allowed is not None:
-            shares = torch.cat([shares[:-1] * warp(appearance.allowed, unfolded)[0], shares[-1:]])
-        seen = (shares[:-1, None] * sampled).sum(0)
+        seen = self._given(fragments, flow, unfolded).sum(0)
         covered = (fragments.face_index >= 0).to(filled)
         share = covered - seen[3:]
         colour = seen[:3] + share * filled
@@ -91,3 +85,26 @@ class GeometricRenderer:
         alpha = layers[:, 4:]
         colour = layers[:, :3] / alpha.clamp(min=1e-4)
         return Rendered(colour, alpha, (top, left), layers[:, 3:4] / alpha.clamp(min=1e-4), fragments, flow)
+
+    def shares(self, drawn: Rendered) -> Tensor:
+        """Which picture each pixel of the person comes from: `[1, S, h, w]` in [0, 1], in the window of `drawn`.
+
+        With `drawn.filled`, the atlas' share, they sum to one where the person is; all are zero where nobody is.
+        """
+        given = self._given(drawn.fragments, drawn.flow, self._unfolded(drawn.fragments))[None, :, 3]
+        return torch.nn.functional.avg_pool2d(given, self.supersample) / drawn.alpha.clamp(min=1e-4)
+
+    def _unfolded(self, fragments: Fragments) -> Flow:
+        """Where the atlas holds what `fragments` show."""
+        appearance = self.appearance
+        return Flow(interpolate(appearance.atlas_vertices, appearance.atlas_faces, fragments)[:, None])
+
+    def _given(self, fragments: Fragments, flow: Flow, unfolded: Flow) -> Tensor:
+        """[S, 4, h, w] what each picture gives: colours times its share, and its share."""
+        appearance = self.appearance
+        arm = self._arm[fragments.face_index[0].clamp(min=0).long()]
+        sampled = believed_colours(warp(appearance.images, flow)[0], arm)
+        shares = interpolate(appearance.blend, self.model.faces, fragments)[0].permute(2, 0, 1)[:-1]  # the last: atlas
+        if appearance.allowed is not None:
+            shares = shares * warp(appearance.allowed, unfolded)[0]
+        return shares[:, None] * sampled

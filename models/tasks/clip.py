@@ -92,6 +92,14 @@ class Clip:
         views = self._views(resolution)
         return LearnedRenderer(system, self._placed, views, self.appearance.to(self.device))
 
+    def body(self, index: int) -> Body:
+        """The body of frame `index` (B = 1) in the frame's pixels, on the device that renders; not displaced."""
+        return self._framed[index]
+
+    def views(self, resolution: int) -> list[View]:
+        """The pictures that the appearance was gathered from, cut out again at `resolution` pixels a side."""
+        return self._views(resolution)
+
     @torch.no_grad()
     def render(self, index: int) -> Layer:
         """The person of frame `index`, without the background."""
@@ -105,7 +113,7 @@ class Clip:
     @torch.no_grad()
     def picture(self, person: Layer, index: int) -> np.ndarray:
         """A person over the background of frame `index`, uint8 RGB `[size, size, 3]`."""
-        return to_image(person.over(self._ground(index)))
+        return to_image(person.over(self.ground(index)))
 
     @torch.no_grad()
     def frame(self, index: int) -> np.ndarray:
@@ -113,8 +121,8 @@ class Clip:
         picture = self.picture(self.render(index), index)
         return self._beside(index, picture) if self._beside else picture
 
-    def _ground(self, index: int) -> Tensor:
-        """The background of frame `index`, with the shadow of the feet."""
+    def ground(self, index: int) -> Tensor:
+        """[3, size, size] the background of frame `index`, with the shadow of the feet."""
         if self._feet is None:
             return self._plate
         body = self._framed[index]

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from warpkit.models.batch import Geometric, Pictures, make_batch, retarget
+from warpkit.models.batch import Batch, Geometric, Pictures, make_batch, retarget
 from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.renderer import GeometricRenderer, Layer
 from warpkit.models.geometric.view import View
 from warpkit.models.geometric.whole_frame import whole_frame
-from warpkit.models.systems.liquid_warping import LiquidWarping
+from warpkit.models.systems.liquid_warping import LiquidWarping, Rendered
 
 STRIDE = 16
 """Windows begin at multiples of it and have such sides, so that the coarsest features lie as in the whole frame."""
@@ -51,6 +52,16 @@ class Window:
         """That part of a picture of the frame, which reaches as far as the window."""
         rows, columns = slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
         return picture[..., rows, columns]
+
+
+class Drawn(NamedTuple):
+    """What a network was shown of a body and made of it, in a window of the frame of h x w pixels."""
+
+    rendered: Rendered
+    """B = 1, without a background."""
+    batch: Batch
+    """Its flow leads from the window to the views."""
+    window: Window
 
 
 class LearnedRenderer:
@@ -112,8 +123,8 @@ class LearnedRenderer:
         return Window(top, left, height, width)
 
     @torch.inference_mode()
-    def __call__(self, body: Body, size: tuple[int, int]) -> Layer:
-        """The person as `body` (B = 1, its camera in pixels of the frame) in a frame of `size`.
+    def draw(self, body: Body, size: tuple[int, int]) -> Drawn:
+        """What the network makes of `body` (B = 1, its camera in pixels of the frame) in a frame of `size`.
 
         Raises ValueError where whole frames are drawn and a side of `size` is no multiple of 8.
         """
@@ -136,7 +147,15 @@ class LearnedRenderer:
             geometric = window.cut(whole_frame(self._geometric(body, frame), frame))
         sources = replace(self._sources, background=batch.target_silhouette.new_zeros(1, 3, *window.size))
         with self._autocast():
-            drawn = self.system.render(sources, batch, geometric)
+            return Drawn(self.system.render(sources, batch, geometric), batch, window)
+
+    @torch.inference_mode()
+    def __call__(self, body: Body, size: tuple[int, int]) -> Layer:
+        """The person as `body` (B = 1, its camera in pixels of the frame) in a frame of `size`.
+
+        Raises ValueError where whole frames are drawn and a side of `size` is no multiple of 8.
+        """
+        drawn, _, window = self.draw(body, size)
         alpha = ((drawn.alpha.float() - FAINT) / (1 - 2 * FAINT)).clamp(0, 1)
         alpha = alpha * self._fade(window, size, FADE * self._tall * float(body.camera.scale[0]))
         bottom, right = min(size[0] - window.top, window.height), min(size[1] - window.left, window.width)
