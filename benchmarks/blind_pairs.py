@@ -23,7 +23,7 @@ from warpkit.models.media.draw import fit_into
 from warpkit.models.media.images import write_image
 from warpkit.models.media.output import check_folder_output
 from warpkit.models.metrics.study import ANSWERS, make_study
-from warpkit.models.tasks import imitate
+from warpkit.models.tasks import Look, Pipeline
 from warpkit.models.tasks.choices import choose_system
 
 PEOPLE = ("P008", "P009", "P010")
@@ -55,9 +55,10 @@ def casts(pairs: int, seed: int) -> Iterator[tuple[str, str, Motion]]:
 def draw_pairs(weights: Path | None, out: Path, pairs: int, size: int, seed: int, device: str, bars: Bars) -> None:
     """Writes `out/geometric`, `out/trained` and `out/_source` under the same names."""
     system = choose_system("learned", weights)
+    pipe = Pipeline.from_pretrained(renderer="geometric", device=device, progress=bars)
     for person, sources, motion in casts(pairs, seed):
         photos = SOURCES[sources](person)
-        result = imitate(photos, motion, size=size, device=device, renderer="geometric", progress=bars)
+        result = pipe.imitate(photos, motion, look=Look(size))
         methods = {GEOMETRIC: result, TRAINED: result.drawn_by(system)}
         source = np.concatenate([fit_into(photo, size, size * 5 // 8) for photo in photos], 1)
         bars.stage(f"Drawing {person}, {sources}", len(result))

@@ -39,10 +39,10 @@ from warpkit.models.media.images import read_image
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.systems.liquid_warping import PRESETS, build
 from warpkit.models.systems.liquid_warping.checkpoints import save
-from warpkit.models.tasks import imitate
+from warpkit.models.tasks import Look, Pipeline
 from warpkit.models.tasks.choices import choose_device
 from warpkit.models.tasks.imitate import resolve_motion
-from warpkit.models.tasks.personalize import personalize
+from warpkit.models.tasks.personalize import Adaptation
 from warpkit.models.weights import find
 
 GB = 1e9
@@ -157,7 +157,7 @@ def make_inputs(folder: Path, person: str, sources: int, frames: int) -> tuple[l
         enlarged = Image.fromarray(fit_into(picture, *PHOTO, fill=tuple(picture[0, 0].tolist())))
         photos.append(folder / f"photo_{number}.jpg")
         enlarged.save(photos[-1], quality=92)
-    small = imitate(pictures[:1], "walk", size=540, renderer="geometric")
+    small = Pipeline.from_pretrained(renderer="geometric").imitate(pictures[:1], "walk", look=Look(540))
     video = folder / "reference.mp4"
     with VideoWriter(video, small.fps) as writer:
         for index in range(frames):
@@ -192,15 +192,14 @@ def measured(
             save(build(preset), weights)
         if steps:
             person = folder / "person.safetensors"
-            personalize(
-                photos, person, weights=weights, steps=steps, size=size, low_memory=low_memory, device=device.type,
-                overwrite=True, progress=clock,
-            )  # fmt: skip
+            pipe = Pipeline.from_pretrained(weights, device=device.type, progress=clock)
+            pipe.personalize(photos, person, Adaptation(steps, size, low_memory=low_memory), overwrite=True)
             weights = person
     personalizing = clock.done()
     clock = Clock(device)
     renderer: Any = "geometric" if weights is None else "learned"
-    result = imitate(photos, motion, size=size, renderer=renderer, weights=weights, device=device.type, progress=clock)
+    pipe = Pipeline.from_pretrained(weights, renderer=renderer, device=device.type, progress=clock)
+    result = pipe.imitate(photos, motion, look=Look(size))
     clock.stage("frames", frames)
     pictures = []
     for index in range(min(frames, len(result))):

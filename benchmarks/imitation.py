@@ -16,7 +16,7 @@ import torch
 
 from warpkit.models.data.photo_like import four_views
 from warpkit.models.media.video import VideoWriter
-from warpkit.models.tasks import imitate
+from warpkit.models.tasks import Look, Pipeline
 
 WARM_UP = 5
 
@@ -68,14 +68,9 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
 
     stages = Stages()
-    result = imitate(
-        four_views(arguments.person)[: arguments.views],
-        arguments.motion,
-        size=arguments.size,
-        renderer=arguments.renderer,
-        weights=arguments.weights,
-        progress=stages,
-    )
+    pipe = Pipeline.from_pretrained(arguments.weights, renderer=arguments.renderer, progress=stages)
+    photos = four_views(arguments.person)[: arguments.views]
+    result = pipe.imitate(photos, arguments.motion, look=Look(arguments.size))
     stages.stage("", None)
     prepared = peak_memory()
     frames = range(min(len(result), arguments.frames))

@@ -18,9 +18,9 @@ from warpkit.models.errors import InputError
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import check_image_output, write_image
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks import Clip, imitate
+from warpkit.models.tasks import Clip, Look, Pipeline
 from warpkit.models.tasks.choices import choose_system
-from warpkit.models.tasks.personalize import personalize
+from warpkit.models.tasks.personalize import Adaptation
 
 
 def row(imitation: Clip) -> list[np.ndarray]:
@@ -45,23 +45,15 @@ def main(given: list[str] | None = None) -> None:
     with sentences(False), Bars() as bars, tempfile.TemporaryDirectory() as folder:
         check_image_output(arguments.out, overwrite=True)
         system = choose_system("learned", arguments.weights)
+        pipe = Pipeline.from_pretrained(renderer="geometric", device=arguments.device, progress=bars)
+        learned = Pipeline(pipe.model, system, pipe.device, progress=bars)
+        how = Adaptation(arguments.steps, arguments.adapt_size or arguments.size)
         rows: list[tuple[str, list[np.ndarray]]] = []
         for number, person in enumerate(arguments.people):
             photos, motion = outdoor(person), poses(arguments.poses, arguments.seed + number)
-            drawn = imitate(
-                photos, motion, size=arguments.size, device=arguments.device, renderer="geometric", progress=bars
-            )
+            drawn = pipe.imitate(photos, motion, look=Look(arguments.size))
             own = Path(folder) / f"{person}.safetensors"
-            outcome = personalize(
-                photos,
-                own,
-                system=system,
-                steps=arguments.steps,
-                size=arguments.adapt_size or arguments.size,
-                device=arguments.device,
-                progress=bars,
-                tell=tell,
-            )
+            outcome = learned.personalize(photos, own, how, tell=tell)
             if outcome.reason != "finished":
                 raise InputError(f"personalization of {person} ended after {outcome.step} steps: {outcome.reason}")
             bars.stage(f"Drawing {person}", None)

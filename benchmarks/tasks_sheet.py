@@ -13,7 +13,7 @@ from PIL import Image
 from warpkit.models.data.photo_like import outdoor_file
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import read_image
-from warpkit.models.tasks import Clip, Wear, transfer, view
+from warpkit.models.tasks import Clip, Look, Pipeline, Turn, Wear
 from warpkit.models.tasks.view import columns_of_person
 
 SIZE, HEIGHT = 448, 300
@@ -49,17 +49,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out"))
     arguments = parser.parse_args()
+    pipe, look = Pipeline.from_pretrained(renderer="geometric"), Look(SIZE, fps=5.0)
     rows: list[tuple[str, list[np.ndarray]]] = []
     for person in ("P008", "P009", "P010"):
-        clip = view([outdoor_file(person)], TURNS, 5.0, size=SIZE, renderer="geometric")
+        clip = pipe.view([outdoor_file(person)], Turn(TURNS, 5.0), look=look)
         rows.append((f"{person} from one picture, turned by {TURNS} degrees", frames_of(clip, len(TURNS))))
     save(rows, arguments.out / "views.jpg")
     rows = []
     for person, givers, turns, motion in OUTFITS:
         wear = [Wear([outdoor_file(giver)], tuple(parts.split(","))) for giver, parts in givers]
-        clip = transfer(
-            [outdoor_file(person)], wear, azimuth=turns, motion=motion, fps=5.0, size=SIZE, renderer="geometric"
-        )
+        clip = pipe.transfer([outdoor_file(person)], wear, motion=motion, turn=Turn(turns), look=look)
         title = f"{person} wears " + ", ".join(f"{parts} of {giver}" for giver, parts in givers)
         title += f"; turned by {turns} degrees" if turns else ""
         title += f"; {motion}" if motion else ""

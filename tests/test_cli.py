@@ -20,7 +20,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import warpkit
-from warpkit.models import tasks
+from warpkit.models import Look, Pipeline, Turn
 from warpkit.models.app import INTERRUPTED, REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.data.motion_library import MOTIONS
@@ -87,11 +87,15 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     """Puts the stand-in behind the command; the list holds what it was called with."""
     calls: list[dict[str, object]] = []
 
-    def imitate(photos: list[Path], motion: str, **options: object) -> MadeUp:
-        calls.append({"photos": photos, "motion": motion, **options})
-        return MadeUp(notes=("3 people were found in [a].jpg; the largest was taken",))
+    class MadeUpPipeline:
+        def __init__(self, *weights: object, **options: object) -> None:
+            self.loaded = {"weights": weights[0], **options}
 
-    monkeypatch.setattr(tasks, "imitate", imitate)
+        def imitate(self, photos: list[Path], motion: str, **options: object) -> MadeUp:
+            calls.append({"photos": photos, "motion": motion, **self.loaded, **options})
+            return MadeUp(notes=("3 people were found in [a].jpg; the largest was taken",))
+
+    monkeypatch.setattr(Pipeline, "from_pretrained", MadeUpPipeline)
     return calls
 
 
@@ -142,9 +146,9 @@ def test_imitate_writes_the_video_the_frames_and_the_notes(
     (call,) = made_up
     call.pop("progress")
     assert call == {
-        "photos": [photo, photo], "motion": "walk", "size": 64, "background": "white", "person": 2, "fps": 12.0,
-        "device": "cpu", "side_by_side": True, "body": "anny", "body_folder": None,
-        "renderer": None, "weights": None,
+        "photos": [photo, photo], "motion": "walk", "look": Look(64, "white", 12.0), "person": 2, "device": "cpu",
+        "side_by_side": True, "body": "anny", "body_folder": None, "renderer": None, "weights": None,
+        "turn": Turn([0.0], [0.0], [0.0]),
     }  # fmt: skip
 
 
@@ -292,7 +296,7 @@ def test_a_fault_is_told_without_a_traceback_unless_debug(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the moon is full [bold]")
 
-    monkeypatch.setattr(tasks, "imitate", broken)
+    monkeypatch.setattr(Pipeline, "from_pretrained", broken)
     options = ["imitate", photo, "--motion", "walk", "--out", tmp_path / "a.mp4"]
     quiet, loud = warpkit_command(*options), warpkit_command(*options, "--debug")
     assert (quiet.exit_code, loud.exit_code) == (1, 1)
@@ -304,13 +308,15 @@ def test_a_fault_is_told_without_a_traceback_unless_debug(
 SLOW = """
 import numpy as np, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
-from warpkit.models import tasks
+from warpkit.models import Look, Pipeline, Turn
 class Slow:
     fps, num_frames, size, device, audio_from, notes = 25, 10**6, (64, 64), 'cpu', None, []
     def __iter__(self):
         while True:
             yield np.random.randint(0, 255, (64, 64, 3), np.uint8)
-tasks.imitate = lambda *_, **__: Slow()
+class SlowPipeline:
+    imitate = lambda *_, **__: Slow()
+Pipeline.from_pretrained = lambda *_, **__: SlowPipeline()
 """
 
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from warpkit.models.bodies import Body, Camera, load_body
+from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
 from warpkit.models.systems.liquid_warping import build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import save
-from warpkit.models.tasks import Clip, imitate
+from warpkit.models.tasks import Clip, Look, Pipeline, Turn
 from warpkit.models.tasks.choices import choose_device, choose_system
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer, Window
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources
@@ -30,8 +31,13 @@ def photo(person: str) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def walking() -> Clip:
-    return imitate([photo("P006")], make_motion("walk", fps=5.0), size=SIZE, background="#20a040", renderer="geometric")
+def geometric() -> Pipeline:
+    return Pipeline.from_pretrained(renderer="geometric", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def walking(geometric: Pipeline) -> Clip:
+    return geometric.imitate([photo("P006")], make_motion("walk", fps=5.0), look=Look(SIZE, "#20a040"))
 
 
 def test_frames_have_the_size_and_number_that_were_promised(walking: Clip) -> None:
@@ -65,17 +71,16 @@ def test_frames_come_out_the_same_again_and_in_any_order(walking: Clip) -> None:
     np.testing.assert_array_equal(walking.frame(7), later)
 
 
-def test_side_by_side_is_three_squares_wide() -> None:
-    result = imitate(
-        [photo("P006")],
-        make_motion("wave", fps=2.0),
-        size=64,
-        background="white",
-        side_by_side=True,
-        renderer="geometric",
+def test_side_by_side_is_three_squares_wide(geometric: Pipeline) -> None:
+    result = geometric.imitate(
+        [photo("P006")], make_motion("wave", fps=2.0), look=Look(64, "white"), side_by_side=True, turn=Turn([0.0, 90.0])
     )
     assert result.size == (64, 192)
     assert result.frame(1).shape == (64, 192, 3)
+    straight = torch.eye(3) @ axis_angle_to_matrix(make_motion("wave", fps=2.0).rotations[:, 0])
+    facing = axis_angle_to_matrix(result.bodies.pose[:, 0])[:, :, 2]
+    torch.testing.assert_close(facing[0], straight[0, :, 2])
+    assert facing[-1, 0] > 0.95  # turned meanwhile, to the right edge in the end
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +103,9 @@ def test_user_is_told_of_several_people_and_of_poor_fits(source: Source) -> None
     made = partial(replace, source.person)
     crowd = Source("crowd.jpg", source.image, made(people=3))
     vague = Source("vague.jpg", source.image, made(mask_iou=0.5))
-    assert notes([source], None) == []
+    assert notes([source], None) == ()
     assert "3 people were found in crowd.jpg" in notes([crowd], None)[0]
-    assert notes([crowd], person=2) == []
+    assert notes([crowd], person=2) == ()
     assert "vague.jpg poorly" in notes([vague], None)[0]
 
 
@@ -112,7 +117,9 @@ def test_no_photos_and_too_many_are_refused() -> None:
 
 def test_odd_sizes_and_unknown_devices_are_refused_before_any_work() -> None:
     with pytest.raises(InputError, match="even number"):
-        imitate([Path("nobody.jpg")], "walk", size=129)
+        Look(129)
+    with pytest.raises(InputError, match="fps must be"):
+        Look(fps=0)
     with pytest.raises(InputError, match="device must be"):
         choose_device("tpu")
 
@@ -130,7 +137,8 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learned(untrained: Path) -> Clip:
     motion = make_motion("walk", fps=5.0)
-    return imitate([photo("P006")], motion, size=SIZE, background="#20a040", weights=untrained)
+    pipe = Pipeline.from_pretrained(untrained, device="cpu")
+    return pipe.imitate([photo("P006")], motion, look=Look(SIZE, "#20a040"))
 
 
 def on_frame(layer: Layer, values: torch.Tensor) -> torch.Tensor:
@@ -199,7 +207,7 @@ def test_windows_may_reach_beyond_frames_of_any_size(learned: Clip) -> None:
 
 def test_a_missing_checkpoint_is_refused_before_any_work(untrained: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        imitate([photo("P006")], "walk", size=SIZE, weights=untrained.with_name("other.safetensors"))
+        Pipeline.from_pretrained(untrained.with_name("other.safetensors"))
 
 
 def test_which_renderer_draws(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

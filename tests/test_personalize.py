@@ -19,6 +19,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.recovery import Person
 from warpkit.models.systems.liquid_warping import build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import load
+from warpkit.models.tasks import Pipeline
 from warpkit.models.tasks.sources import Source
 from warpkit.models.training import load_checkpoint
 
@@ -148,7 +149,8 @@ def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monk
     system = build("small")
     before = {name: value.clone() for name, value in system.state_dict().items()}
     out = tmp_path / "person.safetensors"
-    outcome = module.personalize(["photo.jpg"], out, system=system, steps=2, size=SIZE, device="cpu", low_memory=True)
+    pipe = Pipeline(load_body(), system, torch.device("cpu"))
+    outcome = pipe.personalize(["photo.jpg"], out, module.Adaptation(2, SIZE, low_memory=True))
     assert (outcome.reason, outcome.step) == ("finished", 2)
     found = load_checkpoint(out)
     assert found.kind == "person"
@@ -171,16 +173,14 @@ def test_a_fresh_global_discriminator_and_no_other_judges() -> None:
     assert any(not torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more"), ({}, "holds no trained model")],
-)
-def test_what_cannot_be_is_refused_before_any_work(
-    tmp_path: Path, options: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for options, message in (({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more")):
+        with pytest.raises(InputError, match=message):
+            module.Adaptation(**options)
     monkeypatch.setattr(embedded_model, "DATA", tmp_path)
-    with pytest.raises(InputError, match=message):
-        module.personalize(["a.jpg"], tmp_path / "p.safetensors", **options)  # type: ignore[arg-type]
+    pipe = Pipeline(load_body(), None, torch.device("cpu"))
+    with pytest.raises(InputError, match="holds no trained model"):
+        pipe.personalize(["a.jpg"], tmp_path / "p.safetensors")
     (tmp_path / "p.safetensors").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
-        module.personalize(["a.jpg"], tmp_path / "p.safetensors")
+        pipe.personalize(["a.jpg"], tmp_path / "p.safetensors")

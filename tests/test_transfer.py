@@ -27,9 +27,10 @@ from warpkit.models.geometric.skin import recoloured
 from warpkit.models.geometric.view import View
 from warpkit.models.geometric.wear import Giver, common_planes, put_together
 from warpkit.models.media.images import read_image
-from warpkit.models.tasks import Clip, Wear, transfer
+from warpkit.models.tasks import Clip, Look, Pipeline, Wear
 from warpkit.models.tasks.sources import to_image, to_tensor
-from warpkit.models.tasks.transfer import parse_wear, spread_over, who_gives
+from warpkit.models.tasks.transfer import parse_wear, who_gives
+from warpkit.models.tasks.view import spread_over
 
 SIZE = 128
 BODY = tuple(cell for cell in CELLS if cell not in ("face", "hair"))
@@ -261,9 +262,10 @@ def photo(person: str, name: str) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def worn() -> Clip:
+def worn(model: BodyModel) -> Clip:
     wear = [Wear([photo("P010", "amateur_posture.jpg")], ("upper",))]
-    return transfer([photo("P006", "studio_posture.jpg")], wear, size=SIZE)
+    pipe = Pipeline(model, None, torch.device("cpu"))
+    return pipe.transfer([photo("P006", "studio_posture.jpg")], wear, look=Look(SIZE))
 
 
 def test_the_shirt_is_the_other_s_and_the_rest_is_the_person_s(worn: Clip) -> None:
@@ -325,22 +327,21 @@ def test_what_cannot_be_is_a_sentence(options: list[str], sentence: str, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_giver_s_photo_that_is_missing_is_named_before_any_work(tmp_path: Path) -> None:
+def test_a_giver_s_photo_that_is_missing_is_named_before_any_work(tmp_path: Path, model: BodyModel) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture, but never opened")
     with pytest.raises(InputError, match=r"gone\.jpg does not exist"):
-        transfer([tmp_path / "a.jpg"], [Wear([tmp_path / "gone.jpg"])])
+        Pipeline(model, None, torch.device("cpu")).transfer([tmp_path / "a.jpg"], [Wear([tmp_path / "gone.jpg"])])
 
 
 def test_the_command_passes_on_who_gives_what(tmp_path: Path, worn: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    from warpkit.models import tasks
-
     calls: list[tuple[object, object]] = []
 
-    def made_up(photos: object, wear: object, **_: object) -> Clip:
+    def made_up(self: Pipeline, photos: object, wear: object, **_: object) -> Clip:
         calls.append((photos, wear))
         return worn
 
-    monkeypatch.setattr(tasks, "transfer", made_up)
+    monkeypatch.setattr(Pipeline, "from_pretrained", lambda *_, **__: Pipeline(worn.model, None, worn.device))
+    monkeypatch.setattr(Pipeline, "transfer", made_up)
     options = ["--wear", "b.jpg:upper", "--wear", "c.jpg:feet", "--out", tmp_path / "a.png"]
     result = warpkit_transfer("a.jpg", *options)
     assert result.exit_code == 0, result.output

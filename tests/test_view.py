@@ -16,7 +16,7 @@ from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.errors import InputError
 from warpkit.models.media.images import read_image
-from warpkit.models.tasks import Clip, view
+from warpkit.models.tasks import Clip, Look, Pipeline, Turn
 from warpkit.models.tasks.sources import to_image, to_tensor
 from warpkit.models.tasks.view import (
     columns_of_person,
@@ -85,6 +85,24 @@ def test_lists_of_angles_go_together_or_are_refused() -> None:
         same_length(azimuth=[0, 90], elevation=[1, 2, 3])
     with pytest.raises(InputError, match="roll holds no view"):
         same_length(azimuth=[0], roll=[])
+
+
+def test_a_turn_says_its_views_and_what_cannot_be() -> None:
+    turn = Turn.parse("0:90:45", "30", shift="0.5,0")
+    assert turn == Turn([0.0, 45.0, 90.0], [30.0], [0.0], (0.5, 0.0))
+    assert (len(turn), turn.turns, turn.level) == (3, True, False)
+    assert turn.labels == ["azimuth 0", "azimuth 45", "azimuth 90"]
+    assert turn.spread(5).angles[0] == [0, 22.5, 45, 67.5, 90]
+    assert not Turn().turns
+    assert Turn(shift=(0, 0.1)).turns
+    for wrong in (
+        {"azimuth": []},
+        {"azimuth": math.nan},
+        {"azimuth": [0, 1], "roll": [0, 1, 2]},
+        {"shift": (0, math.inf)},
+    ):
+        with pytest.raises(InputError):
+            Turn(**wrong)
 
 
 def test_shift_is_two_numbers() -> None:
@@ -163,7 +181,7 @@ def round_about() -> Clip:
     openpeople = pytest.importorskip("openpeople", reason="needs the extra [demo]")
     folder = Path(openpeople.__file__).parent / "data" / "curated" / "P006" / "assets"
     photo = np.ascontiguousarray(read_image(folder / "studio_posture.jpg")[::4, ::4])
-    return view([photo], [0.0, 180.0], size=SIZE)
+    return Pipeline.from_pretrained(renderer="geometric").view([photo], Turn([0.0, 180.0]), look=Look(SIZE))
 
 
 def test_every_view_is_a_frame(round_about: Clip) -> None:
@@ -225,10 +243,12 @@ def test_what_cannot_be_is_a_sentence(options: list[str], sentence: str, tmp_pat
 def test_one_view_is_a_picture_and_several_are_a_sheet_or_a_video(
     tmp_path: Path, round_about: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warpkit.models import tasks
     from warpkit.models.media.video import VideoReader
 
-    monkeypatch.setattr(tasks, "view", lambda *_, **__: round_about)
+    monkeypatch.setattr(
+        Pipeline, "from_pretrained", lambda *_, **__: Pipeline(round_about.model, None, round_about.device)
+    )
+    monkeypatch.setattr(Pipeline, "view", lambda *_, **__: round_about)
     assert warpkit_view("a.jpg", "--azimuth", "0,180", "--sheet", "--out", tmp_path / "a.png").exit_code == 0
     sheet = read_image(tmp_path / "a.png")
     shown = columns_of_person(round_about)

@@ -60,15 +60,17 @@ def write(
     *,
     frames: Path | None = None,
     labels: Sequence[str] = (),
-    columns: slice | None = None,
+    sheet: bool = False,
     force: bool = False,
 ) -> None:
-    """Writes `clip` as the ending of `out` says: a video, or a picture, which is a sheet of several frames.
+    """Writes `clip` as the ending of `out` says: a video, or a picture, which with `sheet` is one of several frames.
 
-    `frames`: a folder for PNG files too. Of a sheet, `labels` name the frames, and `columns` are those shown of each.
+    `frames`: a folder for PNG files too. Of a sheet, `labels` name the frames, and of each the columns of the person
+    are shown.
     """
     from warpkit.models.media.images import write_image
     from warpkit.models.media.video import FrameWriter, VideoWriter
+    from warpkit.models.tasks.view import columns_of_person
 
     for note in clip.notes:
         tell(f"note: {note}")
@@ -91,7 +93,8 @@ def write(
                 kept.append(frame)
             bars.advance()
         if picture:
-            whole = kept[0] if len(kept) == 1 else sheet(kept, labels, columns)
+            shown = columns_of_person(clip) if sheet else None
+            whole = kept[0] if len(kept) == 1 else draw_sheet(kept, labels, shown)
             write_image(out, whole, overwrite=force)
     bars.done()
     if not picture:
@@ -102,7 +105,7 @@ def write(
         print(f"{out}: {width} x {height}")
 
 
-def sheet(frames: Sequence[np.ndarray], labels: Sequence[str], columns: slice | None = None) -> np.ndarray:
+def draw_sheet(frames: Sequence[np.ndarray], labels: Sequence[str], columns: slice | None = None) -> np.ndarray:
     """Frames in rows, each under its label, uint8 `[H, W, 3]`; `columns`: those shown of each."""
     from warpkit.models.media.draw import labelled_grid
 

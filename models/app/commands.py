@@ -8,15 +8,20 @@ import typer
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.app.evaluate import evaluate
 from warpkit.models.app.options import (
+    Azimuth,
     Background,
     BodyFolder,
     BodyName,
     Debug,
     Device,
+    Elevation,
     Force,
+    Fps,
     Frames,
     Photos,
     RendererName,
+    Roll,
+    Shift,
     Size,
     Weights,
     Which,
@@ -58,15 +63,17 @@ def imitate(
     photos: Photos,
     motion: Annotated[str, typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, or a video.")],
     out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov or .mkv).")],
+    azimuth: Azimuth = "0",
+    elevation: Elevation = "0",
+    roll: Roll = "0",
+    shift: Shift = "0,0",
     size: Size = 512,
     background: Background = "keep",
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
     person: Which = None,
-    fps: Annotated[
-        float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own if not given.")
-    ] = None,
+    fps: Fps = None,
     renderer: RendererName = None,
     weights: Weights = None,
     frames: Frames = None,
@@ -78,29 +85,24 @@ def imitate(
 ) -> None:
     """The person in the photos moves as the reference does."""
     with sentences(debug), Bars() as bars:
+        from warpkit.models import Look, Pipeline, Turn
         from warpkit.models.app.clip import write
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
-        from warpkit.models.tasks import imitate as make
 
         check_video_output(out, overwrite=force)
         if frames is not None:
             check_folder_output(frames, overwrite=force)
-        result = make(
-            photos,
-            motion,
-            size=size,
-            background=background,
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps)
+        pipe = Pipeline.from_pretrained(
+            weights,
+            renderer=renderer,  # type: ignore[arg-type]  # checked there
             body=body,
             body_folder=body_folder,
             device=device,
-            person=person,
-            fps=fps,
-            side_by_side=side_by_side,
-            renderer=renderer,  # type: ignore[arg-type]  # checked there
-            weights=weights,
             progress=bars,
         )
+        result = pipe.imitate(photos, motion, turn=turn, look=look, person=person, side_by_side=side_by_side)
         write(result, out, bars, frames=frames, force=force)
 
 

@@ -17,7 +17,7 @@ from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow
 from warpkit.models.media.images import write_image
 from warpkit.models.media.video import VideoWriter
-from warpkit.models.tasks import Clip, imitate
+from warpkit.models.tasks import Clip, Look, Pipeline
 
 SIZE, FPS = 512, 25.0
 
@@ -54,17 +54,10 @@ def main() -> None:
             ("P008, four views, turns around", four_views("P008"), "turn"),
         )
         video = arguments.out / "demo.mp4"
+        pipe = Pipeline.from_pretrained(arguments.weights, renderer=arguments.renderer, progress=bars)
         with VideoWriter(video, FPS, overwrite=True) as writer:
             for title, photos, motion in cast:
-                result = imitate(
-                    photos,
-                    motion,
-                    size=SIZE,
-                    fps=FPS,
-                    renderer=arguments.renderer,
-                    weights=arguments.weights,
-                    progress=bars,
-                )
+                result = pipe.imitate(photos, motion, look=Look(SIZE, fps=FPS))
                 shown = np.linspace(0, len(result) - 1, 7).round().astype(int)[:-1].tolist()
                 frames = []
                 bars.stage(f"Rendering: {title}", len(result))

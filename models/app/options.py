@@ -19,6 +19,11 @@ Azimuth = Annotated[
 Roll = Annotated[
     str, typer.Option("--roll", help="Degrees the picture turns clockwise: 30, or 0,90,180, or start:stop:step.")
 ]
+Shift = Annotated[str, typer.Option("--shift", help="Metres the person moves RIGHT,UP in the picture.")]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", min=1, max=240, help="Frames per second; the motion's own, or 25, if not given."),
+]
 Sheet = Annotated[bool, typer.Option("--sheet", help="All views in one picture.")]
 BodyName = Annotated[str, typer.Option("--body", help="Body model: anny, smpl, smplh or smplx.")]
 BodyFolder = Annotated[Path | None, typer.Option("--body-folder", help="Folder of the model files of SMPL's family.")]

@@ -32,25 +32,14 @@ def personalize(
 ) -> None:
     """Adapts a trained system to the person in the photos."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models.tasks.personalize import personalize as adapt
+        from warpkit.models import Pipeline
+        from warpkit.models.media.output import check_output
+        from warpkit.models.tasks.personalize import Adaptation
 
-        outcome = adapt(
-            photos,
-            out,
-            weights=weights,
-            steps=steps,
-            size=size,
-            learning_rate=rate,
-            seed=seed,
-            low_memory=low_memory,
-            body=body,
-            body_folder=body_folder,
-            device=device,
-            person=person,
-            overwrite=force,
-            progress=bars,
-            tell=tell,
-        )
+        how = Adaptation(steps, size, rate, seed, low_memory)
+        check_output(out, overwrite=force)
+        pipe = Pipeline.from_pretrained(weights, body=body, body_folder=body_folder, device=device, progress=bars)
+        outcome = pipe.personalize(photos, out, how, person=person, overwrite=force, tell=tell)
         bars.done()
         if outcome.reason == "finished":
             print(f"{out}: adapted in {outcome.step} steps")

@@ -15,10 +15,12 @@ from warpkit.models.app.options import (
     Device,
     Elevation,
     Force,
+    Fps,
     Frames,
     RendererName,
     Roll,
     Sheet,
+    Shift,
     Size,
     Weights,
     Which,
@@ -43,6 +45,7 @@ def transfer(
     azimuth: Azimuth = "0",
     elevation: Elevation = "0",
     roll: Roll = "0",
+    shift: Shift = "0,0",
     sheet: Sheet = False,
     size: Size = 512,
     background: Background = "keep",
@@ -50,9 +53,7 @@ def transfer(
     body_folder: BodyFolder = None,
     device: Device = "auto",
     person: Which = None,
-    fps: Annotated[
-        float | None, typer.Option(min=1, max=240, help="Frames per second; the motion's own, or 25, if not given.")
-    ] = None,
+    fps: Fps = None,
     renderer: RendererName = None,
     weights: Weights = None,
     frames: Frames = None,
@@ -64,43 +65,25 @@ def transfer(
     Parts: clothes (where none is named), upper, lower, head, hair, face, torso, arms, hands, legs, feet, left_arm, …
     """
     with sentences(debug), Bars() as bars:
-        from warpkit.models import tasks
+        from warpkit.models import Look, Pipeline, Turn
         from warpkit.models.app.clip import check_outputs, check_views, is_picture, write
         from warpkit.models.errors import InputError
         from warpkit.models.tasks.transfer import parse_wear
-        from warpkit.models.tasks.view import columns_of_person, labels_of, parse_views
 
         check_outputs(out, frames, force)
         given = [parse_wear(text) for text in wear]
-        angles = parse_views(azimuth=azimuth, elevation=elevation, roll=roll)
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps)
         if motion is None:
-            check_views(out, len(angles[0]), sheet)
+            check_views(out, len(turn), sheet)
         elif is_picture(out) or sheet:
             raise InputError(f"a motion is written as a video: {out} must end in .mp4, .mov or .mkv, without --sheet")
-        result = tasks.transfer(
-            photos,
-            given,
-            motion=motion,
-            azimuth=angles[0],
-            elevation=angles[1],
-            roll=angles[2],
-            size=size,
-            background=background,
+        pipe = Pipeline.from_pretrained(
+            weights,
+            renderer=renderer,  # type: ignore[arg-type]  # checked there
             body=body,
             body_folder=body_folder,
             device=device,
-            person=person,
-            fps=fps,
-            renderer=renderer,  # type: ignore[arg-type]  # checked there
-            weights=weights,
             progress=bars,
         )
-        write(
-            result,
-            out,
-            bars,
-            frames=frames,
-            labels=labels_of(*angles),
-            columns=columns_of_person(result) if sheet else None,
-            force=force,
-        )
+        result = pipe.transfer(photos, given, motion=motion, turn=turn, look=look, person=person)
+        write(result, out, bars, frames=frames, labels=turn.labels, sheet=sheet, force=force)

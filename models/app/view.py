@@ -15,11 +15,13 @@ from warpkit.models.app.options import (
     Device,
     Elevation,
     Force,
+    Fps,
     Frames,
     Photos,
     RendererName,
     Roll,
     Sheet,
+    Shift,
     Size,
     Weights,
     Which,
@@ -32,7 +34,7 @@ def view(
     azimuth: Azimuth = "0:360:5",
     elevation: Elevation = "0",
     roll: Roll = "0",
-    shift: Annotated[str, typer.Option(help="Metres the person moves RIGHT,UP in the picture.")] = "0,0",
+    shift: Shift = "0,0",
     sheet: Sheet = False,
     size: Size = 512,
     background: Background = "keep",
@@ -40,7 +42,7 @@ def view(
     body_folder: BodyFolder = None,
     device: Device = "auto",
     person: Which = None,
-    fps: Annotated[float, typer.Option(min=1, max=240, help="Views per second of a video.")] = 25.0,
+    fps: Fps = None,
     renderer: RendererName = None,
     weights: Weights = None,
     frames: Frames = None,
@@ -49,34 +51,19 @@ def view(
 ) -> None:
     """The person in the photos, in the pose of the first one, turned and seen from above or below."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models import tasks
+        from warpkit.models import Look, Pipeline, Turn
         from warpkit.models.app.clip import check_outputs, check_views, write
-        from warpkit.models.tasks.view import columns_of_person, labels_of, parse_shift, parse_views
 
         check_outputs(out, frames, force)
-        angles = parse_views(azimuth=azimuth, elevation=elevation, roll=roll)
-        check_views(out, len(angles[0]), sheet)
-        result = tasks.view(
-            photos,
-            *angles,
-            shift=parse_shift(shift),
-            size=size,
-            background=background,
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps)
+        check_views(out, len(turn), sheet)
+        pipe = Pipeline.from_pretrained(
+            weights,
+            renderer=renderer,  # type: ignore[arg-type]  # checked there
             body=body,
             body_folder=body_folder,
             device=device,
-            person=person,
-            fps=fps,
-            renderer=renderer,  # type: ignore[arg-type]  # checked there
-            weights=weights,
             progress=bars,
         )
-        write(
-            result,
-            out,
-            bars,
-            frames=frames,
-            labels=labels_of(*angles),
-            columns=columns_of_person(result) if sheet else None,
-            force=force,
-        )
+        result = pipe.view(photos, turn, look=look, person=person)
+        write(result, out, bars, frames=frames, labels=turn.labels, sheet=sheet, force=force)

@@ -1,8 +1,9 @@
 """What a person asks for: photo(s) in, frames out."""
 
+from warpkit.models.tasks.choices import Look
 from warpkit.models.tasks.clip import Clip
-from warpkit.models.tasks.imitate import imitate
-from warpkit.models.tasks.transfer import Wear, transfer
-from warpkit.models.tasks.view import view
+from warpkit.models.tasks.pipeline import Pipeline
+from warpkit.models.tasks.transfer import Wear
+from warpkit.models.tasks.view import Turn
 
-__all__ = ["Clip", "Wear", "imitate", "transfer", "view"]
+__all__ = ["Clip", "Look", "Pipeline", "Turn", "Wear"]

@@ -1,5 +1,6 @@
 """What people may ask of every task, looked at before long work."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,6 +13,8 @@ from warpkit.models.systems.liquid_warping import LiquidWarping, embedded, load_
 from warpkit.models.systems.liquid_warping.checkpoints import load
 
 SIZES = range(64, 4097)
+RATES = (1.0, 240.0)
+"""Frames a second, from and to."""
 RendererName = Literal["geometric", "learned"]
 """geometric: the sources warped and blended. learned: a trained system, which corrects that."""
 
@@ -69,3 +72,21 @@ def choose_device(name: str) -> torch.device:
             "device cuda was asked for, but this build of warpkit has no CUDA kernels (see warpkit doctor)"
         )
     return torch.device(name)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the frames of any task look. Raises InputError where that cannot be."""
+
+    size: int = 512
+    """Height and width, pixels."""
+    background: str | Path = "keep"
+    """"keep" (the first photo's, with the person removed), a colour (`#rrggbb` or a name) or a picture."""
+    fps: float | None = None
+    """Frames a second; None: the motion's own, and 25 where nothing moves."""
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+        check_background(self.background)
+        if self.fps is not None and not RATES[0] <= self.fps <= RATES[1]:
+            raise InputError(f"fps must be from {RATES[0]:g} to {RATES[1]:g} frames a second, {self.fps} came")

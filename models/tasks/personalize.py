@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from warpkit.models.bodies import BodyModel, load_body, on_device
+from warpkit.models.bodies import BodyModel, on_device
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.person import PersonSamples, Photo
 from warpkit.models.errors import InputError
@@ -18,9 +17,8 @@ from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.media.output import check_output
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
-from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
-from warpkit.models.tasks.choices import choose_device
-from warpkit.models.tasks.sources import Source, gather, notes, read_sources, to_tensor
+from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
+from warpkit.models.tasks.sources import Photos, Source, gather, notes, read_sources, to_tensor
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint
 from warpkit.models.training.checkpoint import compact
@@ -31,20 +29,36 @@ EMA_DECAY = 0.9
 """Of the averaged weights, which are kept."""
 
 
+@dataclass(frozen=True)
+class Adaptation:
+    """How a system is adapted to a person. Raises InputError where that cannot be."""
+
+    steps: int = 100
+    """Of the optimizer; 100 in the paper."""
+    size: int = 512
+    """Height and width at which it is done, a multiple of 8."""
+    learning_rate: float | None = None
+    """Of both networks; None: by the layers of the preset, see `RATES`."""
+    seed: int = 0
+    """Of what is drawn."""
+    low_memory: bool = False
+    """bfloat16, and activations computed again in the backward pass."""
+
+    def __post_init__(self) -> None:
+        if self.size % 8 or self.size < 64:
+            raise InputError(f"size must be a multiple of 8 from 64 on, {self.size} came")
+        if self.steps < 1:
+            raise InputError(f"steps must be 1 or more, {self.steps} came")
+
+
 def personalize(
-    photos: Sequence[str | Path | np.ndarray],
+    photos: Photos,
     out: str | Path,
+    how: Adaptation | None = None,
     *,
-    weights: str | Path | None = None,
-    system: LiquidWarping | None = None,
-    steps: int = 100,
-    size: int = 512,
-    learning_rate: float | None = None,
-    seed: int = 0,
-    low_memory: bool = False,
-    body: str = "anny",
-    body_folder: Path | None = None,
-    device: str = "auto",
+    system: LiquidWarping | None,
+    model: BodyModel,
+    device: torch.device,
     person: int | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -52,56 +66,34 @@ def personalize(
 ) -> Outcome:
     """Writes the generator of a system, adapted to the person in `photos`; discriminators are fresh and thrown away.
 
-    Args:
-        photos: 1 to 8 pictures of one person; files or uint8 RGB arrays `[H, W, 3]`.
-        out: the safetensors file to write.
-        weights: a checkpoint to start from; None: the embedded model.
-        system: instead of `weights`: the system itself, which is left as it is.
-        steps: of the optimizer; 100 in the paper.
-        size: height and width at which it is done, a multiple of 8.
-        learning_rate: of both networks; None: by the layers of the preset, see `RATES`.
-        seed: of what is drawn.
-        low_memory: bfloat16, and activations computed again in the backward pass.
-        body: the body model, with `body_folder` for those of SMPL's family.
-        device: "auto", "cpu" or "cuda".
-        person: which person of a photo with several.
-        overwrite: whether `out` may exist.
-        progress: told of stages and steps.
-        tell: told sentences.
-
-    Raises:
-        InputError: something cannot be used; the message says what and why.
+    What `Pipeline.personalize` does, which says the arguments; `system` None: the embedded one.
     """
+    how = how or Adaptation()
     out = check_output(out, overwrite=overwrite)
-    if size % 8 or size < 64:
-        raise InputError(f"size must be a multiple of 8 from 64 on, {size} came")
-    if steps < 1:
-        raise InputError(f"steps must be 1 or more, {steps} came")
-    if system is None:
-        system = load_embedded() if weights is None else load(Path(weights))
-    where = choose_device(device)
-    model = load_body(body, body_folder)
+    system = system or load_embedded()
     with torch.no_grad():
         sources = read_sources(photos, model, person=person, progress=progress)
         for note in notes(sources, person):
             tell(f"note: {note}")
         correcting = system.preset.layers == "small"
-        samples = person_samples(sources, model, size, where, seed=seed, correcting=correcting, progress=progress)
-    critics, names = find_critics(system.preset, where, tell)
+        samples = person_samples(
+            sources, model, how.size, device, seed=how.seed, correcting=correcting, progress=progress
+        )
+    critics, names = find_critics(system.preset, device, tell)
     preset = system.preset
     about = {"system": {"name": "liquid_warping", "preset": preset.name}, "critics": names, "photos": len(sources)}
     trainer = person_trainer(
         system,
         samples,
-        on_device(model, where),
+        on_device(model, device),
         critics,
-        steps=steps,
+        steps=how.steps,
         sources=len(sources),
-        learning_rate=learning_rate,
-        seed=seed,
-        low_memory=low_memory,
+        learning_rate=how.learning_rate,
+        seed=how.seed,
+        low_memory=how.low_memory,
         about=about,
-        device=where,
+        device=device,
         progress=progress,
         tell=tell,
     )

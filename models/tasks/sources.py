@@ -1,7 +1,7 @@
 """From photos of one person to their appearance: found, fitted, cut out and gathered."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from warpkit.models.media.images import read_image
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import Person, recover
 
+Photos = Sequence[str | Path | np.ndarray]
+"""Pictures of one person: files or uint8 RGB arrays `[H, W, 3]`."""
 MAX_SOURCES = 8
 MOST_UNLIKE = 0.4
 """Difference of typical colours beyond which two photos do not show one person in one outfit; views of one differ by up
@@ -67,8 +69,26 @@ class Source:
         return fill_background(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Whoever is drawn: where they come from and what they look like."""
+
+    sources: list[Source]
+    """Of the person."""
+    appearance: Appearance
+    """Of the person, in what they wear."""
+    notes: tuple[str, ...] = ()
+    """What the user should know."""
+    views: Callable[[int], list[View]] | None = None
+    """The pictures that the appearance was gathered from, at any resolution; None: those of the sources."""
+
+    def with_notes(self, more: Sequence[str]) -> "Shown":
+        """The same with `more` to tell, before the rest."""
+        return replace(self, notes=(*more, *self.notes))
+
+
 def read_sources(
-    photos: Sequence[str | Path | np.ndarray],
+    photos: Photos,
     model: BodyModel,
     *,
     person: int | None = None,
@@ -112,7 +132,7 @@ def check_one_person(names: list[str], views: list[View], model: BodyModel) -> N
                 )
 
 
-def notes(sources: list[Source], person: int | None) -> list[str]:
+def notes(sources: Sequence[Source], person: int | None) -> tuple[str, ...]:
     """What the user should know about what was found in the photos."""
     result = []
     for source in sources:
@@ -126,7 +146,7 @@ def notes(sources: list[Source], person: int | None) -> list[str]:
                 f"the body fits {source.name} poorly (silhouette IoU {found.mask_iou:.2f}): wide clothes, crossed "
                 "limbs or bags make that happen, and the result may suffer"
             )
-    return result
+    return tuple(result)
 
 
 def gather(sources: list[Source], model: BodyModel, resolution: int, progress: Progress = SILENT) -> Appearance:

@@ -1,30 +1,23 @@
-"""Appearance transfer: a person wears what others wear (Liquid Warping GAN with Attention, section 3.6)."""
+"""Appearance transfer: a person wears what others wear, part by part (Liquid Warping GAN with Attention, 3.6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from warpkit.models.bodies import BodyModel, load_body
-from warpkit.models.data.motion import Motion
+from warpkit.models.bodies import BodyModel
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.cells import CELLS, WEARABLE
-from warpkit.models.geometric.framing import frame_motion
 from warpkit.models.geometric.hems import read_planes
 from warpkit.models.geometric.skin import recoloured, skin_colour, skin_mask
 from warpkit.models.geometric.view import View, see
 from warpkit.models.geometric.wear import Giver, put_together
-from warpkit.models.media.images import check_readable, parse_color
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.tasks.choices import RendererName, check_background, check_size, choose_device, choose_system
-from warpkit.models.tasks.clip import Clip, extent, make_plate, views_of
-from warpkit.models.tasks.imitate import check_motion, imitate_body, resolve_motion
-from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources, standing_body
-from warpkit.models.tasks.view import is_level, own_axis, same_length, turned, view_rotations
+from warpkit.models.tasks.clip import views_of
+from warpkit.models.tasks.sources import Photos, Shown, Source, check_one_person
 
 DEFAULT = ("clothes",)
 """What is worn where nothing is said."""
@@ -34,7 +27,7 @@ DEFAULT = ("clothes",)
 class Wear:
     """Someone whose parts are worn."""
 
-    photos: Sequence[str | Path | np.ndarray]
+    photos: Photos
     """1 to 8 pictures of them."""
     parts: tuple[str, ...] = DEFAULT
     """Names from `WEARABLE`."""
@@ -116,82 +109,23 @@ class _Person:
         return self.seen(views_of(self.sources, shape, resolution))
 
 
-def transfer(
-    photos: Sequence[str | Path | np.ndarray],
-    wear: Sequence[Wear],
-    *,
-    motion: str | Path | Motion | None = None,
-    azimuth: float | Sequence[float] = 0.0,
-    elevation: float | Sequence[float] = 0.0,
-    roll: float | Sequence[float] = 0.0,
-    size: int = 512,
-    background: str | Path = "keep",
-    body: str = "anny",
-    body_folder: Path | None = None,
-    device: str = "auto",
-    person: int | None = None,
-    fps: float | None = None,
-    renderer: RendererName | None = None,
-    weights: str | Path | None = None,
-    progress: Progress = SILENT,
-) -> Clip:
-    """The person in `photos` in what others wear: in their own pose, from other sides, or moving.
+class Dressing:
+    """People whose pictures were read, and who gives what to the first of them, the wearer."""
 
-    Shape, pose, background, camera and all that nobody else gives are the person's. Skin that shows on what others give
-    gets the colour of the person's own, unless the head is given by the same one.
+    def __init__(
+        self, people: Sequence[list[Source]], cells: Sequence[tuple[str, ...]], resolution: int, model: BodyModel
+    ) -> None:
+        """`cells`: of each of `people`, from `who_gives`. `resolution`: of the pictures that they are gathered from."""
+        self.people = [_Person(sources, resolution, model) for sources in people]
+        self.cells, self.model = cells, model
 
-    Args:
-        photos: 1 to 8 pictures of the person, any views; files or uint8 RGB arrays `[H, W, 3]`. The first gives pose,
-            background, place and size in the picture.
-        wear: who gives which parts; where two name one part, the later gives it.
-        motion: a name from `MOTIONS`, a motion file, a video or a `Motion`; None: the first photo's pose.
-        azimuth: degrees that the person turns to their own left; without a motion one or one for each view. With a
-            motion several are spread over its length.
-        elevation: degrees of the camera above the horizon, likewise.
-        roll: degrees that the picture turns clockwise, likewise.
-        size: height and width of the frames, pixels.
-        background: "keep" (the first photo's, with the person removed), a colour (`#rrggbb` or a name) or a picture.
-        body: the body model, "anny", or "smpl", "smplh", "smplx" from `body_folder`.
-        device: "cpu", "cuda" or "auto".
-        person: which person of the photos of the person with several, counted from 1; the largest by default, as in the
-            others' photos.
-        fps: frames a second; by default the motion's, 25 for views.
-        renderer: "geometric" or "learned"; None: learned, where this installation has a trained model or `weights` are
-            given.
-        weights: the checkpoint of a trained system that draws the person; the embedded model if None.
-        progress: told of each stage.
-
-    Returns:
-        An iterable of frames that also knows their number, rate, and what the user should be told.
-
-    Raises:
-        InputError: something given cannot be used; the message says what and why.
-    """
-    if not wear:
-        raise InputError("nobody was named whose clothes are to be worn")
-    cells = who_gives(wear)
-    azimuths, elevations, rolls = same_length(azimuth=azimuth, elevation=elevation, roll=roll)
-    check_background(background)
-    if motion is not None:
-        check_motion(motion)
-    for photo in (photo for one in (photos, *(other.photos for other in wear)) for photo in one):
-        if not isinstance(photo, np.ndarray):
-            check_readable(Path(photo), "picture")
-    system = choose_system(renderer, weights)
-    check_size(size, system)
-    where = choose_device(device)
-    model = load_body(body, body_folder)
-    resolution = round(1.5 * size)
-    with torch.no_grad():
-        people = [_Person(read_sources(photos, model, person=person, progress=progress), resolution, model)]
-        for other in wear:
-            people.append(_Person(read_sources(other.photos, model, progress=progress), resolution, model))
-        told = [note for number, one in enumerate(people) for note in notes(one.sources, None if number else person)]
-        progress.stage("Gathering appearances", len(people))
-        wearer = people[0]
+    def shown(self, progress: Progress = SILENT) -> Shown:
+        """The wearer in what all of them give."""
+        progress.stage("Gathering appearances", len(self.people))
+        wearer = self.people[0]
         wanted = wearer.skin()
-        appearances = []
-        for one, given in zip(people, cells, strict=True):
+        told, appearances = [], []
+        for one, given in zip(self.people, self.cells, strict=True):
             if one is not wearer and "face" not in given:
                 theirs = one.skin()
                 if wanted is None or theirs is None:
@@ -201,47 +135,11 @@ def transfer(
                     one.recolour = (theirs, wanted)
             appearances.append(one.gather())
             progress.advance()
-        own = appearances[0]
-        giving = [number for number, given in enumerate(cells) if given]
-        givers = [Giver(appearances[n], cells[n], read_planes(appearances[n], model)) for n in giving]
-        appearance = put_together(givers, own.shape, model)
-        first = wearer.sources[0]
-        video, rate = None, fps or 25.0
-        standing = standing_body(first, own)
-        bodies = standing
-        if motion is not None:
-            moving, video = resolve_motion(motion, model, fps, progress)
-            bodies, rate = imitate_body(standing, moving, model), moving.fps
-            azimuths, elevations, rolls = (
-                spread_over(angles, len(bodies.pose)) for angles in (azimuths, elevations, rolls)
-            )
-        axis = own_axis(standing, model)
-        bodies = turned(bodies, model, view_rotations(azimuths, elevations, rolls, axis))
-        framing = frame_motion(*extent(bodies, model), first.person.size, size)
-        progress.stage("Making the background", None)
-        plate = make_plate(background, first, framing)
+        giving = [number for number, given in enumerate(self.cells) if given]
+        givers = [Giver(appearances[n], self.cells[n], read_planes(appearances[n], self.model)) for n in giving]
 
-    def views(resolution: int) -> list[View]:
-        return [view for n in giving for view in people[n].views_of(appearances[n].shape, resolution)]
+        def views(resolution: int) -> list[View]:
+            return [view for n in giving for view in self.people[n].views_of(appearances[n].shape, resolution)]
 
-    return Clip(
-        model,
-        wearer.sources,
-        appearance,
-        bodies,
-        framing,
-        plate,
-        fps=rate,
-        device=where,
-        system=system,
-        video=video,
-        shadow=parse_color(str(background)) is None and is_level(elevations, rolls),
-        notes=told,
-        views=views,
-    )
-
-
-def spread_over(angles: Sequence[float], frames: int) -> list[float]:
-    """Angles spread evenly over so many frames, straight between them."""
-    places = np.linspace(0, len(angles) - 1, frames)
-    return [float(angle) for angle in np.interp(places, np.arange(len(angles)), angles)]
+        worn = put_together(givers, appearances[0].shape, self.model)
+        return Shown(wearer.sources, worn, tuple(told), views)

@@ -1,22 +1,18 @@
-"""Novel views: the person of a photo seen from elsewhere, M_t = M_s R + t (Liquid Warping GAN with Attention, 3.6)."""
+"""Novel views: a person's bodies as seen from elsewhere, M_t = M_s R + t (Liquid Warping GAN with Attention, 3.6)."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.framing import frame_motion
-from warpkit.models.media.images import parse_color
-from warpkit.models.progress import SILENT, Progress
-from warpkit.models.tasks.choices import RendererName, check_background, check_size, choose_device, choose_system
-from warpkit.models.tasks.clip import Clip, extent, make_plate
-from warpkit.models.tasks.sources import gather, notes, read_sources, standing_body
+from warpkit.models.tasks.clip import Clip, extent
 
 MOST_VIEWS = 20_000
 """Views in one run: more is a slip of the pen."""
@@ -143,102 +139,72 @@ def same_length(**angles: float | Sequence[float]) -> list[list[float]]:
     return [values * count if len(values) == 1 else values for values in lists.values()]
 
 
-def parse_views(**angles: str) -> list[list[float]]:
-    """Degrees of each view from what people write for each angle: `parse_angles` made as long as each other.
+def spread_over(angles: Sequence[float], frames: int) -> list[float]:
+    """Angles spread evenly over so many frames, straight between them."""
+    places = np.linspace(0, len(angles) - 1, frames)
+    return [float(angle) for angle in np.interp(places, np.arange(len(angles)), angles)]
 
-    Raises InputError, with the name, where one cannot be read or they are not equally many.
+
+@dataclass(frozen=True)
+class Turn:
+    """How the person is turned before the camera, and moved: one view, or several, M_t = M_s R + t.
+
+    Angles are degrees; each one for all views, or one for each view. At 0, 0, 0 the photo's own view comes back. Raises
+    InputError where two have several angles but not equally many, or one has none.
     """
-    return same_length(**{name: parse_angles(text, name) for name, text in angles.items()})
 
+    azimuth: float | Sequence[float] = 0.0
+    """Of the person to their own left, about their own axis; at 90 they face the picture's right edge."""
+    elevation: float | Sequence[float] = 0.0
+    """Of the camera above the horizon."""
+    roll: float | Sequence[float] = 0.0
+    """Of the picture, clockwise."""
+    shift: tuple[float, float] = (0.0, 0.0)
+    """Metres that the person moves to the right and up in the picture, in all views."""
 
-def is_level(elevation: Sequence[float], roll: Sequence[float]) -> bool:
-    """Whether the ground that the picture shows can be what the person stands on in each of the views."""
-    return all(abs(angle) <= LEVEL for angle in (*elevation, *roll))
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (*chain(*self.angles), *self.shift))):
+            raise InputError(f"angles and the shift must be finite numbers, {self} came")
 
+    @classmethod
+    def parse(cls, azimuth: str = "0", elevation: str = "0", roll: str = "0", shift: str = "0,0") -> "Turn":
+        """From what people write, see `parse_angles` and `parse_shift`."""
+        written = {"azimuth": azimuth, "elevation": elevation, "roll": roll}
+        return cls(**{name: parse_angles(text, name) for name, text in written.items()}, shift=parse_shift(shift))
 
-def view(
-    photos: Sequence[str | Path | np.ndarray],
-    azimuth: float | Sequence[float],
-    elevation: float | Sequence[float] = 0.0,
-    roll: float | Sequence[float] = 0.0,
-    *,
-    shift: tuple[float, float] = (0.0, 0.0),
-    size: int = 512,
-    background: str | Path = "keep",
-    body: str = "anny",
-    body_folder: Path | None = None,
-    device: str = "auto",
-    person: int | None = None,
-    fps: float = 25.0,
-    renderer: RendererName | None = None,
-    weights: str | Path | None = None,
-    progress: Progress = SILENT,
-) -> Clip:
-    """The person in `photos`, in the pose of the first one, from other sides; a frame for each view.
+    @property
+    def angles(self) -> list[list[float]]:
+        """Azimuth, elevation and roll, each as many as there are views."""
+        return same_length(azimuth=self.azimuth, elevation=self.elevation, roll=self.roll)
 
-    Args:
-        photos: 1 to 8 pictures of one person, any views; files or uint8 RGB arrays `[H, W, 3]`. The first gives the
-            pose, the background, the place and the size in the picture; at 0, 0, 0 its own view comes back.
-        azimuth: degrees that the person turns to their own left about their own axis (90: facing the picture's right
-            edge); one, or one for each view. See `parse_angles` for ranges.
-        elevation: degrees of the camera above the horizon, likewise.
-        roll: degrees that the picture turns clockwise, likewise.
-        shift: metres that the person moves right and up in the picture.
-        size: height and width of the frames, pixels.
-        background: "keep" (the first photo's, with the person removed), a colour (`#rrggbb` or a name) or a picture.
-            It stays where it is: the person turns.
-        body: the body model, "anny", or "smpl", "smplh", "smplx" from `body_folder`.
-        device: "cpu", "cuda" or "auto".
-        person: which person of a photo with several, counted from 1 in order of size; the largest by default.
-        fps: frames a second, of the views as a clip.
-        renderer: "geometric" or "learned"; None: learned, where this installation has a trained model or `weights` are
-            given.
-        weights: the checkpoint of a trained or personalized system that draws the person; the embedded model if None.
-        progress: told of each stage.
+    def __len__(self) -> int:
+        """How many views there are."""
+        return len(self.angles[0])
 
-    Returns:
-        An iterable of frames that also knows their number, rate, and what the user should be told.
+    @property
+    def turns(self) -> bool:
+        """Whether any view is another than the photo's own."""
+        return len(self) > 1 or any((*chain(*self.angles), *self.shift))
 
-    Raises:
-        InputError: something given cannot be used; the message says what and why.
-    """
-    azimuths, elevations, rolls = same_length(azimuth=azimuth, elevation=elevation, roll=roll)
-    check_background(background)
-    system = choose_system(renderer, weights)
-    check_size(size, system)
-    where = choose_device(device)
-    model = load_body(body, body_folder)
-    with torch.no_grad():
-        sources = read_sources(photos, model, person=person, progress=progress)
-        first = sources[0]
-        appearance = gather(sources, model, resolution=round(1.5 * size), progress=progress)
-        standing = standing_body(first, appearance)
-        bodies = turned(standing, model, view_rotations(azimuths, elevations, rolls, own_axis(standing, model)), shift)
-        framing = frame_motion(*extent(bodies, model), first.person.size, size)
-        progress.stage("Making the background", None)
-        plate = make_plate(background, first, framing)
-    return Clip(
-        model,
-        sources,
-        appearance,
-        bodies,
-        framing,
-        plate,
-        fps=fps,
-        device=where,
-        system=system,
-        shadow=parse_color(str(background)) is None and is_level(elevations, rolls),
-        notes=notes(sources, person),
-    )
+    @property
+    def level(self) -> bool:
+        """Whether the ground that the picture shows can be what the person stands on in each of the views."""
+        _, elevation, roll = self.angles
+        return all(abs(angle) <= LEVEL for angle in (*elevation, *roll))
 
+    @property
+    def labels(self) -> list[str]:
+        """What a sheet calls each of the views: the angles that are not the same in all of them."""
+        named = dict(zip(("azimuth", "elevation", "roll"), self.angles, strict=True))
+        differing = {name: angles for name, angles in named.items() if len(set(angles)) > 1}
+        return [
+            ", ".join(f"{name} {angles[number]:g}" for name, angles in differing.items()) for number in range(len(self))
+        ]
 
-def labels_of(azimuth: Sequence[float], elevation: Sequence[float], roll: Sequence[float]) -> list[str]:
-    """What a sheet calls each of the views: the angles that are not the same in all of them."""
-    named = {"azimuth": azimuth, "elevation": elevation, "roll": roll}
-    differing = {name: angles for name, angles in named.items() if len(set(angles)) > 1}
-    return [
-        ", ".join(f"{name} {angles[number]:g}" for name, angles in differing.items()) for number in range(len(azimuth))
-    ]
+    def spread(self, frames: int) -> "Turn":
+        """The views spread evenly over so many frames."""
+        azimuth, elevation, roll = (spread_over(angles, frames) for angles in self.angles)
+        return Turn(azimuth, elevation, roll, self.shift)
 
 
 def columns_of_person(clip: Clip) -> slice:
