@@ -361,6 +361,17 @@ def test_sound_is_carried_over_in_step_and_cut_to_the_video(tmp_path: Path, name
     assert end == pytest.approx(60 / NTSC, abs=0.06)
 
 
+def test_sound_in_webm_is_opus(tmp_path: Path) -> None:
+    source = clip_with_sound(tmp_path / "a.mp4", "aac", 44100)
+    with VideoWriter(tmp_path / "out.webm", NTSC, audio_from=source) as writer:
+        for _ in range(60):
+            writer.write(quarters())
+    kind, onset, end = heard(tmp_path / "out.webm")
+    assert kind.removeprefix("lib") == "opus"
+    assert onset == pytest.approx(1.0, abs=0.03)
+    assert end == pytest.approx(60 / NTSC, abs=0.1)
+
+
 def test_a_reference_without_sound_gives_a_video_without(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mp4")
     with VideoWriter(tmp_path / "out.mp4", 25, audio_from=source) as writer:

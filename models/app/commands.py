@@ -62,7 +62,7 @@ def root(
 def imitate(
     photos: Photos,
     motion: Annotated[str, typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, or a video.")],
-    out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov or .mkv).")],
+    out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov, .mkv or .webm).")],
     azimuth: Azimuth = "0",
     elevation: Elevation = "0",
     roll: Roll = "0",

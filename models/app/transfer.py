@@ -38,7 +38,7 @@ def transfer(
             help="Whose clothes: b.jpg, b.jpg:upper,feet or front.jpg+back.jpg:lower; once for each of several people.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="A picture, or a video (.mp4, .mov, .mkv) of views or a motion.")],
+    out: Annotated[Path, typer.Option(help="A picture, or a video (.mp4, .mov, .mkv, .webm) of views or a motion.")],
     motion: Annotated[
         str | None, typer.Option(help="Also moves: a motion's name (see `warpkit motions`), a .npz file, or a video.")
     ] = None,
@@ -68,6 +68,7 @@ def transfer(
         from warpkit.models import Look, Pipeline, Turn
         from warpkit.models.app.clip import check_outputs, check_views, is_picture, write
         from warpkit.models.errors import InputError
+        from warpkit.models.media.video import ENDINGS
         from warpkit.models.tasks.transfer import parse_wear
 
         check_outputs(out, frames, force)
@@ -76,7 +77,7 @@ def transfer(
         if motion is None:
             check_views(out, len(turn), sheet)
         elif is_picture(out) or sheet:
-            raise InputError(f"a motion is written as a video: {out} must end in .mp4, .mov or .mkv, without --sheet")
+            raise InputError(f"a motion is written as a video: {out} must end in {', '.join(ENDINGS)}, without --sheet")
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,  # type: ignore[arg-type]  # checked there

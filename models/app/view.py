@@ -30,7 +30,9 @@ from warpkit.models.app.options import (
 
 def view(
     photos: Photos,
-    out: Annotated[Path, typer.Option(help="A video (.mp4, .mov, .mkv), or a picture of one view or of a sheet.")],
+    out: Annotated[
+        Path, typer.Option(help="A video (.mp4, .mov, .mkv, .webm), or a picture of one view or of a sheet.")
+    ],
     azimuth: Azimuth = "0:360:5",
     elevation: Elevation = "0",
     roll: Roll = "0",

@@ -104,19 +104,26 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     return (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
 
 
-def check_image_output(path: str | Path, *, overwrite: bool = False) -> Path:
-    """As `check_output`, for a name whose ending says a picture format that can be written."""
-    if Image.registered_extensions().get(Path(path).suffix.lower()) not in Image.SAVE:
+CLEAR_ENDINGS = (".png", ".webp", ".tiff")
+"""Of pictures that can be transparent."""
+
+
+def check_image_output(path: str | Path, *, overwrite: bool = False, transparent: bool = False) -> Path:
+    """As `check_output`, for a name whose ending says a picture format that can be written: transparent, if wanted."""
+    ending = Path(path).suffix.lower()
+    if Image.registered_extensions().get(ending) not in Image.SAVE:
         raise InputError(f"{path}: the name must end in .png, .jpg or another picture format")
+    if transparent and ending not in CLEAR_ENDINGS:
+        raise InputError(f"{path}: a {ending} cannot be transparent; {', '.join(CLEAR_ENDINGS)} can")
     return check_output(path, overwrite=overwrite)
 
 
 def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = False) -> None:
-    """Writes a uint8 `[H, W, 3]` picture in the format that the name's ending says, whole or not at all.
+    """Writes a uint8 picture `[H, W, 3]`, or `[H, W, 4]` with alpha, in the format of the name's ending, whole or not.
 
     Raises InputError where the format is unknown or the file cannot be written.
     """
-    check_image_output(path, overwrite=overwrite)
+    check_image_output(path, overwrite=overwrite, transparent=image.shape[-1] == 4)
     with whole(path, overwrite=overwrite) as draft:
         try:
             Image.fromarray(image).save(draft, quality=QUALITY)

@@ -13,6 +13,8 @@ with needs_extra("person"):
 
 KEPT = {"aac", "mp3", "mp3float", "ac3", "alac"}
 """Codecs that MP4 holds and players play: copied as they are. Anything else becomes AAC."""
+KEPT_WEBM = {"opus", "vorbis"}
+"""Likewise of WebM, where anything else becomes Opus."""
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
@@ -37,12 +39,14 @@ class Sound(AbstractContextManager["Sound"]):
         pictures = self._source.streams.video[0] if self._source.streams.video else None
         if pictures and pictures.start_time and pictures.time_base:
             self._start = pictures.start_time * pictures.time_base
-        if stream.codec_context.name in KEPT:
+        webm = container.format.name == "webm"
+        if stream.codec_context.name.removeprefix("lib") in (KEPT_WEBM if webm else KEPT):
             self._target = container.add_stream_from_template(stream)
             self._packets = self._copied(stream)
         else:
-            rate = min(AAC_RATES, key=lambda known: (known < min(stream.rate, 48000), known))
-            self._target = container.add_stream("aac", rate=rate, layout="mono" if stream.channels == 1 else "stereo")
+            rate = 48000 if webm else min(AAC_RATES, key=lambda known: (known < min(stream.rate, 48000), known))
+            layout = "mono" if stream.channels == 1 else "stereo"
+            self._target = container.add_stream("libopus" if webm else "aac", rate=rate, layout=layout)
             self._packets = self._encoded(stream)
 
     def _copied(self, stream: "av.AudioStream") -> Iterator["av.Packet"]:
@@ -56,7 +60,7 @@ class Sound(AbstractContextManager["Sound"]):
                 yield packet
 
     def _encoded(self, stream: "av.AudioStream") -> Iterator["av.Packet"]:
-        resampler = av.AudioResampler(format="fltp", layout=self._target.layout, rate=self._target.rate)
+        resampler = av.AudioResampler(self._target.format.name, layout=self._target.layout, rate=self._target.rate)
         for frame in self._source.decode(stream):
             if frame.pts is None or frame.time_base is None or frame.pts * frame.time_base < self._start:
                 continue

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import numpy as np
+import torch
 
 from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.layers import spread
 from warpkit.models.media.images import check_readable
 from warpkit.models.media.output import check_output, whole, whole_folder
 from warpkit.models.media.sound import Sound
@@ -19,7 +23,9 @@ with needs_extra("person"):
     from av.video.reformatter import ColorRange, Colorspace
     from PIL import Image
 
-ENDINGS = (".mp4", ".mov", ".mkv")
+ENDINGS = (".mp4", ".mov", ".mkv", ".webm")
+CLEAR_ENDINGS = (".webm", ".mov")
+"""Of videos that can be transparent."""
 CRF = "16"
 """Constant rate factor of H.264: 18 is hard to tell from the original, lower is better and larger."""
 BT709 = 1
@@ -109,32 +115,79 @@ def _matrix(frame: "av.VideoFrame") -> Colorspace:
         return Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
 
 
-def check_video_output(path: str | Path, *, overwrite: bool = False) -> Path:
-    """As `check_output`, for a name whose ending says a container that `VideoWriter` writes."""
-    if Path(path).suffix.lower() not in ENDINGS:
+@dataclass(frozen=True)
+class _Coding:
+    """How the pictures of a container are coded."""
+
+    name: str
+    encoder: str
+    layout: str
+    options: dict[str, str]
+
+
+_H264 = _Coding("H.264", "libx264", "yuv420p", {"crf": CRF, "preset": "veryfast"})
+_VP9 = {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
+_CODINGS = {
+    (".webm", False): _Coding("VP9", "libvpx-vp9", "yuv420p", _VP9),
+    (".webm", True): _Coding("VP9", "libvpx-vp9", "yuva420p", _VP9),
+    (".mov", True): _Coding("ProRes 4444", "prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16"}),
+}
+"""By ending and whether it is transparent; H.264 where nothing is said."""
+
+
+def check_video_output(path: str | Path, *, overwrite: bool = False, transparent: bool = False) -> Path:
+    """As `check_output`, for a name whose ending says a container that `VideoWriter` writes.
+
+    Raises InputError too where the ending cannot hold transparency that is wanted, or this PyAV has no encoder for it.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
         raise InputError(f"{path}: the name of a video must end in {', '.join(ENDINGS)}")
+    if transparent and ending not in CLEAR_ENDINGS:
+        raise InputError(
+            f"{path}: a {ending} cannot be transparent; {' and '.join(CLEAR_ENDINGS)} can, and PNG files of the frames"
+        )
+    coding = _CODINGS.get((ending, transparent), _H264)
+    try:
+        av.Codec(coding.encoder, "w")
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be written: the PyAV that is installed has no encoder {coding.encoder} for {coding.name}"
+        ) from error
     return check_output(path, overwrite=overwrite)
 
 
 class VideoWriter(AbstractContextManager["VideoWriter"]):
-    """Writes a video (H.264, yuv420p, BT.709); the file appears when the context ends without an error.
+    """Writes a video (BT.709); the file appears when the context ends without an error.
+
+    Coded as H.264 4:2:0, in .webm as VP9 4:2:0; transparent, as VP9 with alpha in .webm and ProRes 4444 in .mov.
 
     Args:
-        path: the file, ending in .mp4, .mov or .mkv.
+        path: the file, ending in one of `ENDINGS`.
         fps: frames per second, kept exactly where it is rational.
         audio_from: a video whose sound is carried over, as long as the frames last.
         overwrite: whether an existing file may be replaced.
+        transparent: frames have a fourth channel, the alpha, which colours are not multiplied by.
 
-    Raises InputError where the file cannot be written, or where the context ends before a frame came.
+    Raises InputError where the file cannot be written so (see `check_video_output`), or where the context ends before a
+    frame came.
     """
 
     def __init__(
-        self, path: str | Path, fps: float | Fraction, *, audio_from: Path | None = None, overwrite: bool = False
+        self,
+        path: str | Path,
+        fps: float | Fraction,
+        *,
+        audio_from: Path | None = None,
+        overwrite: bool = False,
+        transparent: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._channels = 4 if transparent else 3
         self.fps = Fraction(fps).limit_denominator(1_001_000)  # what a float of 30000/1001 is nearest to
         self.audio_from = audio_from
-        check_video_output(self.path, overwrite=overwrite)
+        check_video_output(self.path, overwrite=overwrite, transparent=transparent)
+        self._coding = _CODINGS.get((self.path.suffix.lower(), transparent), _H264)
         self._stack = ExitStack()
         self._draft = self._stack.enter_context(whole(self.path, overwrite=overwrite))
         self._container: av.container.OutputContainer | None = None
@@ -143,12 +196,14 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         self._count = 0
 
     def _start(self, height: int, width: int) -> "av.container.OutputContainer":
-        options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "faststart"}
+        options = {} if self.path.suffix.lower() in (".mkv", ".webm") else {"movflags": "faststart"}
         container = self._container = av.open(str(self._draft), "w", options=options)
-        settings = {"crf": CRF, "preset": "veryfast"}
-        stream = self._stream = container.add_stream("libx264", rate=self.fps, options=settings)
+        stream = self._stream = cast(
+            "av.VideoStream",
+            container.add_stream(self._coding.encoder, rate=self.fps, options=self._coding.options),
+        )
         stream.height, stream.width = height + height % 2, width + width % 2
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = self._coding.layout
         context = stream.codec_context
         context.color_range, context.colorspace = ColorRange.MPEG, BT709
         context.color_primaries, context.color_trc = BT709, BT709
@@ -157,15 +212,19 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         return container
 
     def write(self, frame: np.ndarray) -> None:
-        """The next frame, uint8 `[H, W, 3]`; all must have the size of the first. Odd sides get a line repeated."""
+        """The next frame, uint8 `[H, W, 3 | 4]`; all must have the size of the first. Odd sides get a line repeated."""
         height, width = frame.shape[:2]
         self._shape = self._shape or frame.shape
-        if frame.shape != self._shape or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise ValueError(f"frame must be uint8 of shape {(*self._shape[:2], 3)}, came {frame.dtype} {frame.shape}")
+        expected = (*self._shape[:2], self._channels)
+        if frame.shape != expected or frame.dtype != np.uint8:
+            raise ValueError(f"frame must be uint8 of shape {expected}, came {frame.dtype} {frame.shape}")
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-            format="yuv420p",
+        if self._channels == 4:
+            frame = _continued(frame)
+        layout = "rgba" if self._channels == 4 else "rgb24"
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout).reformat(
+            format=self._coding.layout,
             src_color_range=ColorRange.JPEG,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
@@ -205,6 +264,14 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
             raise InputError(f"{self.path} cannot be written: {error.strerror or error}") from error
 
 
+def _continued(frame: np.ndarray) -> np.ndarray:
+    """A transparent frame with colours continued to where nothing is seen: coded, an edge takes both sides' colour."""
+    values = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+    colour, seen = values[:, :3], (values[:, 3:] > 0).float()
+    wide = torch.where(seen > 0, colour, spread(colour, seen))
+    return torch.cat([wide, values[:, 3:]], 1)[0].permute(1, 2, 0).round().clamp(0, 255).byte().contiguous().numpy()
+
+
 class FrameWriter(AbstractContextManager["FrameWriter"]):
     """Writes frames as PNG files `00000.png`, … into a folder, which appears when the context ends without an error."""
 
@@ -215,7 +282,7 @@ class FrameWriter(AbstractContextManager["FrameWriter"]):
         self._count = 0
 
     def write(self, frame: np.ndarray) -> None:
-        """The next frame, uint8 `[H, W, 3]`."""
+        """The next frame, uint8 `[H, W, 3]`, or `[H, W, 4]` with alpha."""
         try:
             Image.fromarray(frame).save(self._draft / f"{self._count:05d}.png", compress_level=1)
         except OSError as error:

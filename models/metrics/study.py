@@ -23,7 +23,7 @@ KEY = ".key.json"
 """Whose the letters are; not for those who answer."""
 ANSWERS = "answers.csv"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-SHOWN = (*PICTURES, ".mp4", ".mov", ".mkv")
+SHOWN = (*PICTURES, ".mp4", ".mov", ".mkv", ".webm")
 
 
 def make_study(
