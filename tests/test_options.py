@@ -1,0 +1,116 @@
+"""Every option means the same on the command line and in Python, for each of the tasks."""
+
+import inspect
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer", reason="needs the extra [person]")
+import typer
+from typer.testing import CliRunner
+
+from warpkit.models import Pipeline, Turn, Wear
+from warpkit.models.app.commands import app
+from warpkit.models.errors import InputError
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+TASKS = ("imitate", "view", "transfer")
+WRITING = {"out", "frames", "sheet", "force", "debug"}
+"""What the command line writes, and how: nobody else's business."""
+SHORTHANDS = {"look", "turn"}
+"""Arguments that hold several options as fields."""
+OTHERS: dict[str, tuple[str, Any]] = {
+    "motion": ("wave", "wave"),
+    "wear": ("b.jpg:upper", [Wear([Path("b.jpg")], ("upper",))]),
+    "azimuth": ("0:90:45", [0, 45, 90]),
+    "elevation": ("10", [10]),
+    "roll": ("-5", [-5]),
+    "shift": ("0.5,0", (0.5, 0)),
+    "size": ("256", 256),
+    "background": ("white", "white"),
+    "fps": ("12", 12.0),
+    "body": ("smplx", "smplx"),
+    "body_folder": ("bodies", Path("bodies")),
+    "device": ("cpu", "cpu"),
+    "person": ("2", 2),
+    "renderer": ("geometric", "geometric"),
+    "weights": ("my.safetensors", Path("my.safetensors")),
+    "side_by_side": (None, True),
+}
+"""For each option another value than it has by default: as it is typed, and as it arrives."""
+
+
+def parameters(function: Any) -> dict[str, Any]:
+    """Names and defaults, without what only Python has."""
+    found = inspect.signature(function).parameters.items()
+    return {name: one.default for name, one in found if name not in {"self", "progress", "photos"}}
+
+
+def of_python(task: str) -> dict[str, Any]:
+    """Names and defaults of all options that a task has in Python."""
+    own = parameters(getattr(Pipeline, task))
+    flat = {name: default for name, default in own.items() if name not in SHORTHANDS}
+    for name in SHORTHANDS:
+        flat |= {field.name: getattr(own[name], field.name) for field in fields(own[name])}
+    return flat | parameters(Pipeline.from_pretrained)
+
+
+def of_command(task: str) -> dict[str, Any]:
+    return {one.name: one for one in COMMANDS[task].params if one.name not in WRITING | {"photos", "help"}}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_both_have_the_same_options_with_the_same_defaults(task: str) -> None:
+    python, command = of_python(task), of_command(task)
+    assert set(python) == set(command) <= set(OTHERS)
+    turned = {name: command[name].default for name in ("azimuth", "elevation", "roll", "shift")}
+    assert Turn.parse(**turned).angles == Turn(*(python[name] for name in ("azimuth", "elevation", "roll"))).angles
+    assert Turn.parse(**turned).shift == python["shift"]
+    required = {name for name in set(python) - set(turned) if python[name] is inspect.Parameter.empty}
+    assert required == {name for name in command if command[name].required}
+    for name in set(python) - set(turned) - required:
+        assert command[name].default == python[name], name
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_option_arrives_under_its_name_and_changes_nothing_else(
+    task: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    came: dict[str, Any] = {}
+    loading = inspect.signature(Pipeline.from_pretrained)
+
+    class Recorder:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            bound = loading.bind(*arguments, **options)
+            bound.apply_defaults()
+            came.update(bound.arguments)
+
+        def __getattr__(self, name: str) -> Any:
+            def call(*arguments: Any, **options: Any) -> None:
+                bound = inspect.signature(getattr(Pipeline, name)).bind(self, *arguments, **options)
+                bound.apply_defaults()
+                came.update(bound.arguments)
+                raise InputError("this is far enough")
+
+            return call
+
+    monkeypatch.setattr(Pipeline, "from_pretrained", Recorder)
+
+    def arrived(*options: str) -> dict[str, Any]:
+        came.clear()
+        needed = {"imitate": ["--motion", "walk"], "view": [], "transfer": ["--wear", "a.jpg"]}[task]
+        result = CliRunner().invoke(app, [task, "photo.jpg", "--out", "out.mp4", *needed, *options])
+        assert "this is far enough" in result.stderr, result.stderr
+        flat = {name: value for name, value in came.items() if name not in {*SHORTHANDS, "self", "progress", "photos"}}
+        return flat | asdict(came["look"]) | asdict(came["turn"])
+
+    usual = arrived()
+    for name, option in of_command(task).items():
+        text, value = OTHERS[name]
+        changed = arrived(option.opts[0], *([] if text is None else [text]))
+        expected = [*usual["wear"], *value] if name == "wear" else value
+        assert changed.pop(name) == expected, name
+        assert changed == {other: usual[other] for other in changed}, name
