@@ -159,6 +159,17 @@ def test_crops_lie_on_their_bodies_and_over_the_plate(model):
             assert on_person.float().mean() > 0.9
 
 
+def test_people_of_several_scales_are_gathered_at_theirs(model):
+    data = gathered(model, scale=(64, 160), head_share=0.3, faults=False)
+    sides = {person.side for step in range(4) for person in data._shown(step, 2, 1)}
+    assert len(sides) > 1
+    assert sides <= set(range(64, 161, 16))
+    sources, target = data.draw(0, 2, 1)
+    assert sources.image.shape == target.image.shape == (2, 1, 3, SIZE, SIZE)
+    again = gathered(model, scale=(64, 160), head_share=0.3, faults=False).draw(0, 2, 1)[1]
+    assert torch.equal(again.image, target.image)
+
+
 def test_what_cannot_be_reused_is_refused(model):
     with pytest.raises(ValueError, match="reuse"):
         gathered(model, reuse=0)

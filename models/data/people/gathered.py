@@ -46,6 +46,8 @@ class _Person:
     near_head: bool
     centre: int
     """The vertex that a crop is cut round."""
+    side: int
+    """Of the pictures that show the whole person, pixels."""
     scale: float
     """Pixels a metre, by and large."""
     light: Light
@@ -62,8 +64,8 @@ class GatheredPeople:
     `pool` steps all of them come up once, in an order drawn anew, each with a target drawn from the seed and the step.
 
     Sources are cut as `imitate` cuts photos: the mask that was given follows the picture's edges, and colours along
-    the edge are the person's own. What is gathered is the whole person at `people.scale` pixels; where that is more
-    than `people.size`, sources and targets are crops round a place of the body, or the head.
+    the edge are the person's own. What is gathered is the whole person at `people.scale` pixels, heads at the most of
+    them; where that is more than `people.size`, sources and targets are crops round a place of the body, or the head.
     """
 
     def __init__(self, people: RenderedPeople, *, reuse: int = 16, pool: int = 1, atlas_size: int = ATLAS) -> None:
@@ -127,23 +129,25 @@ class GatheredPeople:
         identity = numbers[int(torch.randint(len(numbers), (1,), generator=dice))]
         near_head = float(torch.rand(1, generator=dice)) < data.head_share
         centre = int(torch.randint(model.num_vertices, (1,), generator=dice))
+        chance = seeded(data.seed, data.split, "scale", window, number)
+        side = data.scale(1.0 if near_head else float(torch.rand(1, generator=chance)))
         outfit = data.outfits([identity], dice)
         light = data.light(1, 1, dice)
         pose, yaw = any_pose(data.frames, dice), yaw_of(dice, faces=near_head)
-        scale = (0.78 + 0.15 * float(torch.rand(1, generator=dice))) * data.scale / float(model.height(outfit.shape))
+        scale = (0.78 + 0.15 * float(torch.rand(1, generator=dice))) * side / float(model.height(outfit.shape))
         worn = {name: thickness(name, data.figure, outfit.to(data.device)) for name in LAYERS[1:]}
         fuller = data.figure.filled({name: metres.cpu() for name, metres in worn.items()})
         shape_error = fuller + body_errors(1, model.num_shape, dice)[1]
-        plate = data.background(data.scale, dice)
+        plate = data.background(side, dice)
         person = _Person(
-            None, None, outfit, worn, pose, yaw, near_head, centre, scale, light, shape_error, None  # type: ignore
+            None, None, outfit, worn, pose, yaw, near_head, centre, side, scale, light, shape_error, None  # type: ignore
         )  # fmt: skip
 
         gap = data.gap(window * self.window)
         poses = [pose_near(data.frames, pose, yaw, gap, dice, faces=near_head) for _ in range(count)]
-        true = self._whole_body(person, torch.stack(poses), data.scale, dice)
+        true = self._whole_body(person, torch.stack(poses), side, dice)
         given = self._as_recovered(person, true, dice)
-        image, alpha = self._drawn(person, true, plate, data.scale)
+        image, alpha = self._drawn(person, true, plate, side)
         if data.faults:
             tall = true.camera.scale * model.height(true.shape)
             alpha = mask_errors(alpha, tall.to(data.device), dice)
@@ -163,7 +167,7 @@ class GatheredPeople:
         dice = seeded(data.seed, data.split, "target", step, row)
         pose = pose_near(data.frames, person.pose, person.yaw, data.gap(step), dice, faces=person.near_head)[None]
         size = (data.size, data.size)
-        if data.scale > data.size:
+        if person.side > data.size:
             body = self._body(person, pose)
             jitter = torch.rand(3, generator=dice) * 2 - 1
             scale = person.scale * torch.exp(0.04 * jitter[:1])
@@ -235,8 +239,8 @@ class GatheredPeople:
         self, person: _Person, views: list[View], images: Tensor, true: Body, plate: Tensor, dice: torch.Generator
     ) -> Pictures:
         """What a system is given of the views, on the CPU; the plate is cut as the first."""
-        data, size, model = self.people, self.people.size, self.people.model
-        spare = data.scale - size
+        size, model = self.people.size, self.people.model
+        spare = person.side - size
         middle = self._middle(person, self._body(person, true.pose), true.pose)
         places = true.camera.pixels(torch.nn.functional.pad(middle, (0, 1))[:, None])[:, 0]
         reach = 0.06 if person.near_head else 0.15

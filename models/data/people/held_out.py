@@ -67,7 +67,7 @@ class HeldOut(RenderedPeople):
 
     def __init__(self, *arguments: Any, gathered: bool = False, atlas_size: int | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if gathered and self.scale != self.size:
+        if gathered and self.scales != (self.size, self.size):
             raise ValueError("scale: gathered cases show whole people; leave it out")
         self.atlas_size = atlas_for(self.size) if atlas_size is None else atlas_size
         self.gathered = GatheredPeople(self, reuse=1, atlas_size=self.atlas_size) if gathered else None

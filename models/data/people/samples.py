@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,7 +68,8 @@ class RenderedPeople:
         split: "test" has its own identities and motions, which "train" never shows.
         seed: another seed draws other samples of the same people.
         device: where pictures are drawn.
-        scale: pixels that the picture of the whole person would have; more than `size` gives crops. None: `size`.
+        scale: pixels that the picture of the whole person would have; more than `size` gives crops. Two: the least and
+            the most, drawn person by person. None: `size`.
         head_share: the share of samples that are cut round the head, at 512 to 1024 pixels for the whole person.
         pose_gap: how far the sources' poses and views lie from the target's, in [0, 1]; or a function of the step.
         supersample: sub-pixels along a side of each pixel.
@@ -89,7 +90,7 @@ class RenderedPeople:
         seed: int = 0,
         device: torch.device | str = "cpu",
         *,
-        scale: int | None = None,
+        scale: int | Sequence[int] | None = None,
         head_share: float = 0.0,
         pose_gap: float | Callable[[int], float] = 1.0,
         supersample: int = 2,
@@ -108,7 +109,7 @@ class RenderedPeople:
         if not 0 <= head_share <= 1:
             raise ValueError(f"head_share must lie in [0, 1], not {head_share}")
         self.model = model
-        self.size, self.scale = size, size if scale is None else scale
+        self.size, self.scales = size, _scales(size, scale)
         self.split, self.seed, self.device = split, seed, torch.device(device)
         self.head_share, self.pose_gap = head_share, pose_gap
         self.supersample, self.faults, self.flat_light = supersample, faults, flat_light
@@ -203,6 +204,11 @@ class RenderedPeople:
             ),
         )
 
+    def scale(self, number: float) -> int:
+        """Pixels that the picture of a whole person has; `number` in [0, 1] tells which of those asked for."""
+        low, high = self.scales
+        return low if low == high else 16 * round(low * (high / low) ** number / 16)
+
     def gap(self, step: int) -> float:
         """How far poses lie apart at a step."""
         return self.pose_gap(step) if callable(self.pose_gap) else self.pose_gap
@@ -235,9 +241,9 @@ class RenderedPeople:
             numbers = torch.rand(5, generator=dice).tolist()
             share = 0.78 + 0.15 * numbers[0]
             jitter = torch.rand(count, 3, generator=dice) * 2 - 1
-            whole = 512 * 2 ** numbers[2] if near else float(self.scale)
+            whole = 512 * 2 ** numbers[2] if near else float(self.scale(numbers[4]))
             scale = share * whole / stature[rows] * torch.exp(0.04 * jitter[:, 0])
-            if near or self.scale > self.size:
+            if near or whole > self.size:
                 vertex = int(numbers[3] * body.shape[1])
                 middle = head[rows] if near else body[rows, vertex]
                 middle = middle[:, :2]
@@ -300,3 +306,11 @@ def _pictures(folder: Path) -> list[Tensor]:
     if not paths:
         raise InputError(f"{folder} holds no pictures (.jpg, .png, .webp) to stand in front of")
     return [torch.from_numpy(read_image(path)).permute(2, 0, 1) / 127.5 - 1 for path in paths]
+
+
+def _scales(size: int, scale: int | Sequence[int] | None) -> tuple[int, int]:
+    """The least and the most."""
+    low, high = [size if scale is None else scale] * 2 if scale is None or isinstance(scale, int) else scale
+    if not size <= low <= high or low % 16 or high % 16:
+        raise ValueError(f"scale must be a multiple of 16 from size={size} on, or two, the smaller first; got {scale}")
+    return low, high
