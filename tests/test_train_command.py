@@ -117,7 +117,7 @@ def test_what_cannot_be_is_named(tiny: Path, change: tuple[str, str], message: s
 def test_a_configuration_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["train", "smal-128", "--out", str(tmp_path / "run")])
     assert done.exit_code == REFUSED
-    assert "neither a file nor one of paper, small-128, small-256" in done.stderr
+    assert "neither a file nor one of paper, small-1, small-2, small-3" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

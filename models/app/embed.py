@@ -1,6 +1,6 @@
 """Puts a trained model into the package, with a card that is written from the files of its training.
 
-`python -m warpkit.models.app.embed runs/small-128/compact.safetensors runs/small-256/compact.safetensors
+`python -m warpkit.models.app.embed runs/small-1/compact.safetensors runs/small-2/compact.safetensors
 --results results.json` embeds the last of its checkpoints; those before it are the trainings that it started from.
 """
 

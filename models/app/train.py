@@ -11,7 +11,7 @@ from warpkit.models.app.options import Debug, Device
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="A .toml file, or small-128, small-256, paper.")],
+    config: Annotated[str, typer.Argument(help="A .toml file, or small-1, small-2, small-3, paper.")],
     out: Annotated[
         Path, typer.Option(help="The folder for checkpoints, log and sample sheets; goes on where it has a checkpoint.")
     ],

@@ -45,7 +45,7 @@ def load_embedded() -> LiquidWarping:
     found = embedded()
     if found is None:
         raise InputError(
-            "this installation of warpkit holds no trained model: train one (warpkit train small-128) and give its "
+            "this installation of warpkit holds no trained model: train one (warpkit train small-1) and give its "
             "compact.safetensors as weights, or take the geometric renderer"
         )
     return load(found.path)
