@@ -18,7 +18,8 @@ from warpkit.models.data.photo_like import four_views, outdoor
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import write_image
-from warpkit.models.tasks.sources import gather, read_sources, to_image
+from warpkit.models.media.tensors import to_image
+from warpkit.models.tasks.sources import gather, read_sources
 
 HEIGHT, WIDTH = 420, 300
 TURNS = (0, 45, 90, 180, 270)

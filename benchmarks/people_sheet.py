@@ -17,6 +17,7 @@ from warpkit.models.bodies import load_body
 from warpkit.models.data.people import Drawn, RenderedPeople
 from warpkit.models.geometric.mesh import vertex_normals
 from warpkit.models.media.images import write_image
+from warpkit.models.media.tensors import to_image
 
 
 def shaded(drawn: Drawn, person: int, data: RenderedPeople) -> Tensor:
@@ -70,8 +71,7 @@ def main() -> None:
         drawn = data.draw_with_truth(step, 3, 2)
         costs.append((time.process_time() - start) / 3)
         rows.append(torch.cat([cells(drawn, person, data) for person in range(3)], -1))
-    sheet = ((torch.cat(rows, 1) + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
-    write_image(arguments.out, sheet.contiguous().numpy(), overwrite=True)
+    write_image(arguments.out, to_image(torch.cat(rows, 1)), overwrite=True)
     print(f"wrote {arguments.out}; {sorted(costs)[len(costs) // 2]:.2f} s of one CPU thread a sample, median")
 
 

@@ -7,6 +7,7 @@ a picture of the curves beside it. A person's results are written as they come, 
 """
 
 import argparse
+import hashlib
 import json
 import math
 import statistics
@@ -212,6 +213,8 @@ def main() -> None:
     judges, there = Judges.find(None, device), on_device(model, device)
     settings = {name: value for name, value in vars(arguments).items() if name not in ("out", "device", "people")}
     settings |= {"weights": arguments.weights.name, "baked": arguments.baked is not None, "judged by": names}
+    with arguments.weights.open("rb") as file:  # a training goes on under the same name
+        settings["weights' SHA-256"] = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     results: dict[str, Any] = {
         "settings": settings,
         "networks": judges.networks(),
@@ -221,7 +224,7 @@ def main() -> None:
     if arguments.out.exists():
         before = json.loads(arguments.out.read_text())
         if before["settings"] != json.loads(json.dumps(settings)):
-            raise SystemExit(f"{arguments.out} holds results of other settings; name another file")
+            raise SystemExit(f"{arguments.out} holds results of other settings or weights; name another file")
         results["runs"] = before["runs"]
     done = {(one["person"], one["sources"]) for one in results["runs"]}
     for person in range(arguments.people):

@@ -18,8 +18,8 @@ from warpkit.models.geometric.appearance import gather_appearance
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.view import View
 from warpkit.models.media.images import write_image
+from warpkit.models.media.tensors import to_image
 from warpkit.models.metrics import psnr, ssim
-from warpkit.models.tasks.sources import to_image
 
 SIZE = 512
 VIEWS = {1: (0,), 2: (0, 180), 4: (0, 180, 90, 270)}

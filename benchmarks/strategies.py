@@ -27,6 +27,7 @@ from warpkit.models.data.recorded import RecordedSamples
 from warpkit.models.errors import InputError
 from warpkit.models.media.images import write_image
 from warpkit.models.media.output import whole
+from warpkit.models.media.tensors import to_image
 from warpkit.models.metrics import Judges
 from warpkit.models.progress import Progress
 from warpkit.models.systems.liquid_warping import PRESETS, Preset, Weights, build
@@ -193,8 +194,7 @@ class Study:
             if number < PICTURED and case.truth is not None:
                 shown = [case.sources.image[0, index] for index in range(2)]
                 shown += [case.truth.image[0, 0], made[name][0]]
-                picture = ((torch.cat(shown, -1) + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu()
-                write_image(pictures / f"{sources}-{number}.png", picture.contiguous().numpy(), overwrite=True)
+                write_image(pictures / f"{sources}-{number}.png", to_image(torch.cat(shown, -1)), overwrite=True)
 
         held_out = self.people("test", self.settings.pairs, 0, progress)
         results = evaluate(

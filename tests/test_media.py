@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 av = pytest.importorskip("av", reason="needs the extra [person]")
 from hypothesis import given, settings  # noqa: E402
@@ -22,6 +23,7 @@ from PIL import Image, ImageCms  # noqa: E402
 from warpkit.models.errors import InputError  # noqa: E402
 from warpkit.models.media.images import parse_color, read_image, write_image  # noqa: E402
 from warpkit.models.media.output import check_output, whole, whole_folder  # noqa: E402
+from warpkit.models.media.tensors import to_image, to_tensor  # noqa: E402
 from warpkit.models.media.video import FrameWriter, VideoReader, VideoWriter  # noqa: E402
 
 NTSC = Fraction(30000, 1001)
@@ -115,6 +117,20 @@ def test_a_colour_profile_is_brought_to_srgb(tmp_path: Path) -> None:
 def test_a_profile_that_is_nonsense_is_left_aside(tmp_path: Path) -> None:
     Image.fromarray(quarters()).save(tmp_path / "a.png", icc_profile=b"nonsense")
     assert close(read_image(tmp_path / "a.png"), quarters(), tolerance=0)
+
+
+def test_a_picture_becomes_a_tensor_and_the_same_picture_again() -> None:
+    every = np.arange(256 * 3, dtype=np.uint8).reshape(1, 16, 16, 3)
+    tensor = to_tensor(every)
+    assert (tensor.shape, tensor.dtype, float(tensor.min()), float(tensor.max())) == (
+        (1, 3, 16, 16),
+        torch.float32,
+        -1,
+        1,
+    )
+    assert (to_image(tensor) == every).all()
+    assert (to_image(tensor.bfloat16().float()) == to_image(tensor.bfloat16())).all()
+    assert to_image(torch.tensor([-1.5, 0.0, 1.5])[:, None, None]).ravel().tolist() == [0, 128, 255]
 
 
 def test_a_picture_may_be_written_to_afterwards(tmp_path: Path) -> None:

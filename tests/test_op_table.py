@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,14 @@ from warpkit import Flow, Fragments, reference
 ROWS = [pytest.param(case, *kinds, id=f"{case}-{kinds[0]}-{kinds[1]}") for case in CASES for kinds in dtypes(case)]
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def assert_identical(mine: list[torch.Tensor], other: list[torch.Tensor]) -> None:
     for one, two in zip(mine, other, strict=True):
         assert torch.equal(one.nan_to_num(7e7), two.nan_to_num(7e7))
 
 
 @pytest.mark.parametrize(("case", "geometry", "features"), ROWS)
-@pytest.mark.usefixtures("two_threads")
 def test_runs_repeat_on_any_number_of_threads(case: Case, geometry: torch.dtype, features: torch.dtype) -> None:
+    torch.set_num_threads(2)
     sizes = Sizes()
     inputs = case.inputs(Draw(sizes, geometry, features))
     first = run(case, sizes, inputs)

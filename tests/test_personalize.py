@@ -167,7 +167,9 @@ def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monk
 
 def test_a_fresh_global_discriminator_and_no_other_judges() -> None:
     system = build("small")
+    chance = torch.get_rng_state()
     fresh = module.with_fresh_judge(system, 1)
+    assert torch.equal(torch.get_rng_state(), chance)  # whoever calls it draws what they would have drawn
     assert list(fresh.discriminators) == ["global"]
     ours, theirs = system.discriminators["global"].state_dict(), fresh.discriminators["global"].state_dict()
     assert any(not torch.equal(value, theirs[name]) for name, value in ours.items())

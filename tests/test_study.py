@@ -126,6 +126,15 @@ def test_the_commands(results, tmp_path):
     done = CliRunner().invoke(app, ["study", "tally", str(out)])
     assert done.exit_code == 0, done.output
     assert "| theirs | 12 | 100.0% |" in done.output
+    counts = tmp_path / "counts.json"
+    tallied = ["study", "tally", str(out), "--json", str(counts)]
+    assert CliRunner().invoke(app, tallied).exit_code == 0
+    assert json.loads(counts.read_text())["chosen"]["theirs"] == 12
+    counts.write_text("something dear")
+    refused = CliRunner().invoke(app, tallied)
+    assert (refused.exit_code, counts.read_text()) == (2, "something dear")
+    assert CliRunner().invoke(app, [*tallied, "--force"]).exit_code == 0
+    assert json.loads(counts.read_text())["answers"] == 12
     assert CliRunner().invoke(app, ["study", "tally", str(results)]).exit_code == 2
 
 

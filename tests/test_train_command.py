@@ -2,7 +2,6 @@
 
 import inspect
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,6 @@ def anny() -> BodyModel:
 
 def test_a_training_is_one_command_and_so_is_going_on(tiny: Path, tmp_path: Path) -> None:
     runner, out = CliRunner(), tmp_path / "run"
-    threads = torch.get_num_threads()
     done = runner.invoke(app, ["train", str(tiny), "--out", str(out), "--device", "cpu", "--threads", "1"])
     assert done.exit_code == 0, done.output
     assert "trained, 2 of 2 steps" in done.stdout
@@ -72,7 +70,6 @@ def test_a_training_is_one_command_and_so_is_going_on(tiny: Path, tmp_path: Path
     assert "trained, 3 of 3 steps" in more.stdout
     system = load(out / "compact.safetensors")  # the system's own loader knows it
     assert system.preset.name == "small"
-    torch.set_num_threads(threads)
 
 
 def test_minutes_end_it_with_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
@@ -127,17 +124,9 @@ def test_a_folder_of_clips_that_is_not_there_is_passed_on(tmp_path: Path, anny: 
         open_samples(plan.data, anny, torch.device("cpu"), "train", 1)
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_a_training_on_gathered_people_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     """Exact, with people gathered again in the middle of a window, in the other memory format."""
+    torch.set_num_threads(1)
     plan = make_plan(
         {
             "system": {"preset": "small", "weights": {"perceptual": 0.0, "face": 0.0, "adversarial": 0.0}},

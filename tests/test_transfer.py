@@ -27,8 +27,8 @@ from warpkit.models.geometric.skin import recoloured
 from warpkit.models.geometric.view import View
 from warpkit.models.geometric.wear import Giver, common_planes, put_together
 from warpkit.models.media.images import read_image
+from warpkit.models.media.tensors import to_image, to_tensor
 from warpkit.models.tasks import Clip, Look, Pipeline, Wear
-from warpkit.models.tasks.sources import to_image, to_tensor
 from warpkit.models.tasks.transfer import parse_wear, who_gives
 from warpkit.models.tasks.view import spread_over
 

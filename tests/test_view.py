@@ -16,8 +16,8 @@ from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.errors import InputError
 from warpkit.models.media.images import read_image
+from warpkit.models.media.tensors import to_image, to_tensor
 from warpkit.models.tasks import Clip, Look, Pipeline, Turn
-from warpkit.models.tasks.sources import to_image, to_tensor
 from warpkit.models.tasks.view import (
     columns_of_person,
     own_axis,

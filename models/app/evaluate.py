@@ -240,7 +240,7 @@ class _Writer:
         import torch
 
         from warpkit.models.media.images import write_image
-        from warpkit.models.tasks.sources import to_image
+        from warpkit.models.media.tensors import to_image
 
         if number >= self.count:
             return
@@ -253,4 +253,4 @@ class _Writer:
             folder.mkdir(parents=True, exist_ok=True)
             for index, image in enumerate(images):
                 view = f"-{case.names[index].rstrip('°')}" if case.names else ""
-                write_image(folder / f"{number:04d}{view}.png", to_image(image.cpu()), overwrite=True)
+                write_image(folder / f"{number:04d}{view}.png", to_image(image), overwrite=True)

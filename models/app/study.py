@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app.console import sentences
-from warpkit.models.app.options import Debug
+from warpkit.models.app.options import Debug, Force
 
 study = typer.Typer(no_args_is_help=True, help="Which results do people like best? Shown without names, then counted.")
 
@@ -40,13 +40,18 @@ def tally(
         list[Path] | None, typer.Argument(help="A filled answers.csv of each person; else the study's own.")
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Also write the counts to this file.")] = None,
+    force: Force = False,
     debug: Debug = False,
 ) -> None:
     """Counts the answers, and says what chance alone would do."""
     with sentences(debug):
+        from warpkit.models.media.output import check_output, whole
         from warpkit.models.metrics.study import tally as count
 
+        if json is not None:
+            check_output(json, overwrite=force)
         verdict = count(folder, answers or [])
         if json is not None:
-            json.write_text(verdict.to_json())
+            with whole(json, overwrite=force) as draft:
+                draft.write_text(verdict.to_json())
         print(verdict.to_markdown())

@@ -249,7 +249,7 @@ def work_out_atlas(
         hair = surface.spread(mean, torch.where(shaded, confidence, 0.0))
         suggested = torch.lerp(suggested, hair, surface.smooth(back[:, None].to(hair), SOFT))
 
-    atlas_vertices, atlas_faces, texels = once(model, ("atlas", size), lambda: unfold(model, size))
+    atlas_vertices, atlas_faces, texels = unfold(model, size)
     arm = is_arm(model)[texels.face_index[0].clamp(min=0).long()]
     atlas = torch.zeros(4, size, size, device=images.device)
     count = len(images)

@@ -6,6 +6,7 @@ from torch import Tensor
 from warpkit import Fragments, rasterize
 from warpkit.models.bodies import BodyModel
 from warpkit.models.geometric.mesh import t_pose, vertex_normals
+from warpkit.models.geometric.once import once
 
 
 def charts(model: BodyModel) -> tuple[Tensor, Tensor]:
@@ -28,6 +29,13 @@ def charts(model: BodyModel) -> tuple[Tensor, Tensor]:
 
 
 def unfold(model: BodyModel, size: int) -> tuple[Tensor, Tensor, Fragments]:
-    """The charts of `model` and what each texel of a `size` x `size` atlas holds (face indices are the body's)."""
-    vertices, faces = charts(model)
-    return vertices, faces, rasterize(vertices[None], faces, (size, size))
+    """The charts of `model` and what each texel of a `size` x `size` atlas holds (face indices are the body's).
+
+    Worked out once for each model and size.
+    """
+
+    def made() -> tuple[Tensor, Tensor, Fragments]:
+        vertices, faces = charts(model)
+        return vertices, faces, rasterize(vertices[None], faces, (size, size))
+
+    return once(model, ("atlas", size), made)

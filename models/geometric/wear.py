@@ -18,7 +18,6 @@ from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.cells import CELLS, WEARABLE, Planes, cell_fields, cell_shares
 from warpkit.models.geometric.matte import spread
 from warpkit.models.geometric.mesh import t_pose
-from warpkit.models.geometric.once import once
 
 SLEEK = 3.0
 """How much wider than its colours' the border of two shells is: an edge of cloth lies on what is below it."""
@@ -80,7 +79,7 @@ def put_together(givers: Sequence[Giver], shape: Tensor, model: BodyModel) -> Ap
     of_vertices, of_shells = cell_shares(fields) @ owners, cell_shares(fields / SLEEK) @ owners
 
     size = several[0].atlas.shape[-1]
-    atlas_vertices, atlas_faces, texels = once(model, ("atlas", size), lambda: unfold(model, size))
+    atlas_vertices, atlas_faces, texels = unfold(model, size)
     covered = (texels.face_index[0] >= 0).float()
     cells = cell_shares(interpolate(fields, model.faces, texels)[0])  # [T, T, C]
     of_texels = (cells @ owners).permute(2, 0, 1)

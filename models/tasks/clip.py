@@ -18,11 +18,12 @@ from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.geometric.view import View
 from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
+from warpkit.models.media.tensors import to_image, to_tensor
 from warpkit.models.media.video import VideoReader
 from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.choices import check_background
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
-from warpkit.models.tasks.sources import Source, to_image, to_tensor
+from warpkit.models.tasks.sources import Source
 
 
 class Clip:
@@ -167,7 +168,7 @@ def make_plate(background: str | Path, source: Source, framing: Framing) -> Tens
         return source.plate(framing)
     color = parse_color(str(background))
     if color is not None:
-        return (torch.tensor(color).float() / 127.5 - 1)[:, None, None].expand(3, framing.size, framing.size).clone()
+        return to_tensor(np.full((framing.size, framing.size, 3), color, np.uint8))
     picture = to_tensor(read_image(background))
     side = min(picture.shape[-2:])
     top, left = (picture.shape[-2] - side) / 2, (picture.shape[-1] - side) / 2

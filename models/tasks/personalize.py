@@ -15,10 +15,11 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.media.output import check_output
+from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
-from warpkit.models.tasks.sources import Photos, Source, gather, notes, read_sources, to_tensor
+from warpkit.models.tasks.sources import Photos, Source, gather, notes, read_sources
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint
 from warpkit.models.training.checkpoint import compact
@@ -190,7 +191,8 @@ def _photo(source: Source, size: int) -> Photo:
 def with_fresh_judge(system: LiquidWarping, seed: int) -> LiquidWarping:
     """A copy with a global discriminator that has learned nothing, and no other."""
     preset = replace(system.preset, discriminators=("global",))
-    torch.manual_seed(seed)
-    fresh = build(preset)
+    with torch.random.fork_rng(devices=[]):  # chance of whoever calls goes on as it was
+        torch.default_generator.manual_seed(seed)
+        fresh = build(preset)
     fresh.generator.load_state_dict(system.generator.state_dict())
     return fresh

@@ -18,6 +18,7 @@ from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.geometric.trust import typical_colours, unlike
 from warpkit.models.geometric.view import View, see
 from warpkit.models.media.images import read_image
+from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import Person, recover
 
@@ -31,17 +32,6 @@ COMPARED = ("torso", "upper_arm", "upper_leg", "lower_leg")
 """Parts whose colours are compared."""
 POOR_FIT = 0.75
 """Silhouette IoU below which the user is told."""
-
-
-def to_tensor(image: np.ndarray) -> Tensor:
-    """uint8 `[H, W, 3]` to float32 `[3, H, W]` in [-1, 1]."""
-    return torch.from_numpy(image).permute(2, 0, 1).float() / 127.5 - 1
-
-
-def to_image(picture: Tensor) -> np.ndarray:
-    """float `[3, H, W]` in [-1, 1] to uint8 `[H, W, 3]`."""
-    scaled = picture.add(1).mul_(127.5).add_(0.5).clamp_(0, 255).to(torch.uint8)
-    return scaled.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from warpkit.models.batch import Batch
+from warpkit.models.media.tensors import to_image
 from warpkit.models.metrics.image import psnr
 
 
@@ -27,7 +27,7 @@ def sheet(batch: Batch, rendered: Any) -> np.ndarray:
         if batch.target_image is not None:
             cells.append(batch.target_image[person])
         rows.append(torch.cat([cell.float().cpu() for cell in cells], -1))
-    return to_bytes(torch.cat(rows, -2))
+    return to_image(torch.cat(rows, -2))
 
 
 def figures(batch: Batch, rendered: Any) -> dict[str, float]:
@@ -46,8 +46,3 @@ def figures(batch: Batch, rendered: Any) -> dict[str, float]:
         drawn = torch.lerp(rendered.background.float(), geometric.colour.float(), geometric.alpha.float())
         values["psnr_person_geometric"] = float(psnr(drawn, batch.target_image, mask).mean())
     return values
-
-
-def to_bytes(picture: Tensor) -> np.ndarray:
-    """`[3, H, W]` in [-1, 1] to uint8 `[H, W, 3]`."""
-    return ((picture.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from warpkit.models.geometric.background import fill_background, person_hole
+from warpkit.models.media.tensors import to_tensor
 
 FRAMES = 32
 """So many frames of a clip are looked at, evenly over it."""
@@ -50,7 +51,7 @@ class Backdrop:
         if often.any() and spread[often].mean() > MOVED:
             return None
         if not known.all():
-            picture = torch.from_numpy(np.nan_to_num(plate)).permute(2, 0, 1) / 127.5 - 1
+            picture = to_tensor(np.nan_to_num(plate))
             try:
                 filled = fill_background(picture, torch.from_numpy(~known))
             except ValueError:  # what is known lies too scattered

@@ -33,6 +33,7 @@ from warpkit.models.data.clips.store import (
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.framing import Framing
 from warpkit.models.geometric.matte import refine_alpha
+from warpkit.models.media.tensors import to_image, to_tensor
 from warpkit.models.recovery import networks
 
 RECOVERY, CUTTING = 1, 1
@@ -219,11 +220,11 @@ class Maker:
             if number > len(found):
                 break
             if found.found[number - 1]:
-                picture = framing.cut(torch.from_numpy(frame).permute(2, 0, 1).float() / 127.5 - 1, "border")
+                picture = framing.cut(to_tensor(frame), "border")
                 alpha = found.mask(number - 1, framing.left, framing.top, framing.zoom, size) * inside
                 if settings.matte:
                     alpha = refine_alpha(picture, alpha) * inside
-                image = ((picture + 1) * 127.5 + 0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+                image = to_image(picture)
                 backdrop.add(writer.count, image, alpha.numpy())
                 silhouettes.compare(writer.count, alpha)
                 writer.add(image, (alpha * 255 + 0.5).byte().numpy())

@@ -21,6 +21,7 @@ from warpkit.models.geometric.cut_out import cut_out, window_round
 from warpkit.models.geometric.framing import Framing
 from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.media.output import whole
+from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import recover
 
@@ -93,7 +94,7 @@ def _bake(name: str, file: Path, sheet: bool, model: BodyModel) -> Baked:
     if sheet:
         pictures = [np.ascontiguousarray(photo[y0:y1, x0:x1]) for x0, y0, x1, y1 in SHEET_VIEWS]
     people = [recover(picture, model) for picture in pictures]
-    tensors = [torch.from_numpy(picture).permute(2, 0, 1) / 127.5 - 1 for picture in pictures]
+    tensors = [to_tensor(picture) for picture in pictures]
     views = [
         cut_out(picture, person.mask, person.body, window_round(person.box, RESOLUTION))
         for picture, person in zip(tensors, people, strict=True)

@@ -4,7 +4,7 @@ Gathering takes a second, so a person with their sources is kept for several tar
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -33,11 +33,8 @@ LEAST_KEPT = 16
 
 @dataclass(frozen=True)
 class _Person:
-    """Somebody in front of a camera, gathered from their sources."""
+    """Somebody in front of a camera."""
 
-    sources: Pictures
-    """B = 1."""
-    geometric: GeometricRenderer
     outfit: Outfits
     worn: dict[str, Tensor]
     pose: Tensor
@@ -53,6 +50,16 @@ class _Person:
     light: Light
     shape_error: Tensor
     """[1, K]."""
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """Somebody gathered from their sources."""
+
+    person: _Person
+    sources: Pictures
+    """B = 1."""
+    geometric: GeometricRenderer
     bodies: Body
     """N of them: as given, in the pixels of the whole pictures."""
 
@@ -81,7 +88,7 @@ class GatheredPeople:
             raise ValueError(f"reuse and pool must be 1 or more, not {reuse} and {pool}")
         self.people, self.reuse, self.pool, self.atlas_size = people, reuse, pool, atlas_size
         self._placed = on_device(people.model, people.device)
-        self._kept: OrderedDict[tuple[int, int, int], _Person] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int, int], _Gathered] = OrderedDict()
 
     @property
     def window(self) -> int:
@@ -97,23 +104,23 @@ class GatheredPeople:
 
     def case(self, step: int, sources: int) -> Case:
         """What `draw` gives of one person, as a case of self-imitation."""
-        (person,) = self._shown(step, 1, sources)
-        target = self._target(person, step, 0)
+        (one,) = self._shown(step, 1, sources)
+        target = self._target(one, step, 0)
         assert target.geometric is not None
-        gathered = Gathered(target.geometric[:, 0], person.geometric.appearance, person.bodies)
-        kind = kind_of(person.outfit)
-        return Case(person.sources, target.vertices[:, 0], target, gathered=gathered, kind=kind)
+        gathered = Gathered(target.geometric[:, 0], one.geometric.appearance, one.bodies)
+        kind = kind_of(one.person.outfit)
+        return Case(one.sources, target.vertices[:, 0], target, gathered=gathered, kind=kind)
 
-    def _shown(self, step: int, batch: int, sources: int) -> list[_Person]:
+    def _shown(self, step: int, batch: int, sources: int) -> list[_Gathered]:
         """Whom a step shows."""
         window, within = divmod(step, self.window)
         turn, group = divmod(within, self.pool)
         dice = seeded(self.people.seed, self.people.split, "turns", window, turn)
         order = torch.randperm(self.pool * batch, generator=dice)[group * batch : (group + 1) * batch].tolist()
         room = max(LEAST_KEPT, self.pool * batch)
-        return [self._person(window, number, sources, room) for number in order]
+        return [self._kept_or_gathered(window, number, sources, room) for number in order]
 
-    def _person(self, window: int, number: int, sources: int, room: int) -> _Person:
+    def _kept_or_gathered(self, window: int, number: int, sources: int, room: int) -> _Gathered:
         key = (window, number, sources)
         if key not in self._kept:
             self._kept[key] = self._gathered(*key)
@@ -122,7 +129,7 @@ class GatheredPeople:
             self._kept.popitem(last=False)
         return self._kept[key]
 
-    def _gathered(self, window: int, number: int, count: int) -> _Person:
+    def _gathered(self, window: int, number: int, count: int) -> _Gathered:
         data, model = self.people, self.people.model
         dice = seeded(data.seed, data.split, "person", window, number)
         numbers = IDENTITIES[data.split]
@@ -139,9 +146,7 @@ class GatheredPeople:
         fuller = data.figure.filled({name: metres.cpu() for name, metres in worn.items()})
         shape_error = fuller + body_errors(1, model.num_shape, dice)[1]
         plate = data.background(side, dice)
-        person = _Person(
-            None, None, outfit, worn, pose, yaw, near_head, centre, side, scale, light, shape_error, None  # type: ignore
-        )  # fmt: skip
+        person = _Person(outfit, worn, pose, yaw, near_head, centre, side, scale, light, shape_error)
 
         gap = data.gap(window * self.window)
         poses = [pose_near(data.frames, pose, yaw, gap, dice, faces=near_head) for _ in range(count)]
@@ -160,10 +165,11 @@ class GatheredPeople:
         appearance = gather_appearance(views, model, atlas_size=self.atlas_size)
         shown = self._cut(person, views, image.cpu(), true, plate, dice).to(data.device)
         renderer = GeometricRenderer(self._placed, appearance.to(data.device))
-        return replace(person, sources=shown, geometric=renderer, bodies=given)
+        return _Gathered(person, shown, renderer, given)
 
-    def _target(self, person: _Person, step: int, row: int) -> Pictures:
-        data = self.people
+    def _target(self, gathered: _Gathered, step: int, row: int) -> Pictures:
+        data, person, plate = self.people, gathered.person, gathered.sources.plate
+        assert plate is not None
         dice = seeded(data.seed, data.split, "target", step, row)
         pose = pose_near(data.frames, person.pose, person.yaw, data.gap(step), dice, faces=person.near_head)[None]
         size = (data.size, data.size)
@@ -178,14 +184,13 @@ class GatheredPeople:
         else:
             true = self._whole_body(person, pose, data.size, dice)
         given = self._as_recovered(person, true, dice).to(data.device)
-        assert person.sources.plate is not None
-        image, alpha = self._drawn(person, true, person.sources.plate[0], data.size)
-        geometric = whole_frame(person.geometric(given, size), size)
+        image, alpha = self._drawn(person, true, plate[0], data.size)
+        geometric = whole_frame(gathered.geometric(given, size), size)
         vertices = given.camera.project(self._placed(given.pose, given.shape), size)
         one = torch.ones(1, 1, dtype=torch.bool, device=data.device)
         parts = (geometric.colour, geometric.seen, geometric.confidence, geometric.alpha)
         drawn = Geometric(*(part[:, None] for part in parts))
-        return Pictures(image[None], alpha[None], vertices[None], one, person.sources.plate, drawn)
+        return Pictures(image[None], alpha[None], vertices[None], one, plate, drawn)
 
     def _body(self, person: _Person, pose: Tensor) -> Tensor:
         """`[N, V, 3]` the naked body as it is drawn."""

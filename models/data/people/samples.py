@@ -22,6 +22,7 @@ from warpkit.models.data.people.poses import motion_frames, poses_of
 from warpkit.models.data.people.render import Light, Rendered, draw
 from warpkit.models.data.people.wardrobe import Outfits, people, photographic
 from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 
 Split = Literal["train", "test"]
@@ -305,7 +306,7 @@ def _pictures(folder: Path) -> list[Tensor]:
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
     if not paths:
         raise InputError(f"{folder} holds no pictures (.jpg, .png, .webp) to stand in front of")
-    return [torch.from_numpy(read_image(path)).permute(2, 0, 1) / 127.5 - 1 for path in paths]
+    return [to_tensor(read_image(path)) for path in paths]
 
 
 def _scales(size: int, scale: int | Sequence[int] | None) -> tuple[int, int]:
