@@ -268,6 +268,14 @@ def worn(model: BodyModel) -> Clip:
     return pipe.transfer([photo("P006", "studio_posture.jpg")], wear, look=Look(SIZE))
 
 
+def test_photos_of_givers_come_in_the_order_of_their_views(worn: Clip) -> None:
+    views = worn.views(64)
+    assert len(views) == len(worn.givers) == 2
+    assert worn.givers[0] is worn.sources[0]
+    for source, view in zip(worn.givers, views, strict=True):
+        torch.testing.assert_close(source.window(64).body(source.person.body).camera.offset, view.body.camera.offset)
+
+
 def test_the_shirt_is_the_other_s_and_the_rest_is_the_person_s(worn: Clip) -> None:
     framing, model = worn.framing, worn.model
     frame = to_tensor(worn.frame(0))

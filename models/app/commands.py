@@ -7,6 +7,7 @@ import typer
 
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.app.evaluate import evaluate
+from warpkit.models.app.inspect import inspect
 from warpkit.models.app.options import (
     Azimuth,
     Background,
@@ -167,6 +168,7 @@ def doctor(debug: Debug = False) -> None:
 
 app.command()(transfer)
 app.command()(view)
+app.command()(inspect)
 app.command()(prepare)
 app.command()(train)
 app.command()(personalize)

@@ -14,7 +14,8 @@ import torch
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.photo_like import four_views, outdoor
 from warpkit.models.geometric.renderer import GeometricRenderer
-from warpkit.models.media.draw import PAPER, contact_sheet, draw_body, draw_flow
+from warpkit.models.media.draw import PAPER, contact_sheet, draw_body
+from warpkit.models.media.flow_wheel import draw_flow
 from warpkit.models.media.images import write_image
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.tasks import Clip, Look, Pipeline

@@ -1,4 +1,4 @@
-"""Pictures about pictures: a fitted body over its photo, flow as colour, sheets with labels."""
+"""Pictures about pictures: a fitted body over its photo, sheets with labels."""
 
 import math
 from collections.abc import Sequence
@@ -50,19 +50,6 @@ def draw_body(image: np.ndarray, body: Body, model: BodyModel, opacity: float = 
     cover = opacity * (index >= 0).float()[..., None]
     picture = torch.from_numpy(image).to(normal)
     return torch.lerp(picture, colour, cover).round().to(torch.uint8).cpu().numpy()
-
-
-def draw_flow(move: Tensor, visible: Tensor, reach: float) -> np.ndarray:
-    """Moves `[H, W, 2]` (right, down) as colour, uint8 `[H, W, 3]`; dark where `visible` `[H, W]` is false.
-
-    Hue is the direction, saturation the length up to `reach`: white stays in place.
-    """
-    hue = torch.atan2(move[..., 1], move[..., 0]) / (2 * math.pi)
-    saturation = (move.norm(dim=-1) / reach).clamp(max=1)
-    ramp = (hue[..., None] + torch.tensor([0.0, 2 / 3, 1 / 3], device=move.device)) % 1 * 6
-    pure = ((ramp - 3).abs() - 1).clamp(0, 1)
-    colour = torch.lerp(torch.ones_like(pure), pure, saturation[..., None]).mul(255).round().to(torch.uint8)
-    return torch.where(visible[..., None], colour, torch.tensor(PAPER, dtype=torch.uint8)).cpu().numpy()
 
 
 def fit_into(image: np.ndarray, height: int, width: int, fill: tuple[int, int, int] = PAPER) -> np.ndarray:

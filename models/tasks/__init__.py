@@ -2,8 +2,10 @@
 
 from warpkit.models.tasks.choices import Look
 from warpkit.models.tasks.clip import Clip
+from warpkit.models.tasks.inspect import Inspection, inspect
+from warpkit.models.tasks.inspect_figures import write_figures
 from warpkit.models.tasks.pipeline import Pipeline
 from warpkit.models.tasks.transfer import Wear
 from warpkit.models.tasks.view import Turn
 
-__all__ = ["Clip", "Look", "Pipeline", "Turn", "Wear"]
+__all__ = ["Clip", "Inspection", "Look", "Pipeline", "Turn", "Wear", "inspect", "write_figures"]

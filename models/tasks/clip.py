@@ -46,16 +46,19 @@ class Clip:
         shadow: bool = True,
         notes: Sequence[str] = (),
         views: Callable[[int], list[View]] | None = None,
+        givers: Sequence[Source] | None = None,
     ) -> None:
         """`bodies` (T of them) in the pixels of the first source's photo, `plate` `[3, size, size]` the background.
 
         `system`: what draws the person; the geometric picture if None. `shadow`: whether the feet darken the ground
         that they stand on. `views`: the pictures that the appearance was gathered from, at any resolution; those of
-        the sources if None.
+        the sources if None. `givers`: the photos of the views, in their order; the sources if None.
         """
         self._views = views or partial(views_of, sources, appearance.shape)
         self.model, self.sources, self.appearance = model, sources, appearance
         self.bodies, self.framing = bodies, framing
+        self.givers = list(sources if givers is None else givers)
+        """The photos that the appearance was gathered from, in the order of the views."""
         self.fps = fps
         """Frames per second."""
         self.device = device

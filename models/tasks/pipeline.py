@@ -241,6 +241,7 @@ class Pipeline:
             shadow=parse_color(str(look.background)) is None and turn.level,
             notes=shown.notes,
             views=shown.views,
+            givers=shown.givers,
         )
 
 

@@ -71,6 +71,8 @@ class Shown:
     """What the user should know."""
     views: Callable[[int], list[View]] | None = None
     """The pictures that the appearance was gathered from, at any resolution; None: those of the sources."""
+    givers: list[Source] | None = None
+    """The photos of the views, in their order; None: the sources."""
 
     def with_notes(self, more: Sequence[str]) -> "Shown":
         """The same with `more` to tell, before the rest."""

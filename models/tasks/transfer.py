@@ -142,4 +142,5 @@ class Dressing:
             return [view for n in giving for view in self.people[n].views_of(appearances[n].shape, resolution)]
 
         worn = put_together(givers, appearances[0].shape, self.model)
-        return Shown(wearer.sources, worn, tuple(told), views)
+        photos = [source for n in giving for source in self.people[n].sources]
+        return Shown(wearer.sources, worn, tuple(told), views, photos)

@@ -1,0 +1,91 @@
+"""`warpkit inspect`: what happened on the way to a frame, as pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.options import (
+    Background,
+    BodyFolder,
+    BodyName,
+    Debug,
+    Device,
+    Elevation,
+    Force,
+    Photos,
+    RendererName,
+    Roll,
+    Shift,
+    Size,
+    Weights,
+    Which,
+)
+
+TURNED = "30"
+"""Degrees that the person is turned where neither a motion nor a view is asked for."""
+
+
+def inspect(
+    photos: Photos,
+    out: Annotated[Path, typer.Option(help="A new folder for the pictures; overview.png shows all of them.")],
+    motion: Annotated[
+        str | None,
+        typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, a video, or a photo's pose."),
+    ] = None,
+    azimuth: Annotated[
+        str | None, typer.Option(help=f"Degrees the person turns to their left; {TURNED} if there is no motion either.")
+    ] = None,
+    elevation: Elevation = "0",
+    roll: Roll = "0",
+    shift: Shift = "0,0",
+    wear: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PHOTO[:PARTS]", help="Whose clothes they wear, as in `warpkit transfer`."),
+    ] = None,
+    frame: Annotated[
+        int | None, typer.Option(min=0, help="Which frame of the motion or view, from 0; the middle one if not given.")
+    ] = None,
+    size: Size = 512,
+    background: Background = "keep",
+    body: BodyName = "anny",
+    body_folder: BodyFolder = None,
+    device: Device = "auto",
+    person: Which = None,
+    renderer: RendererName = None,
+    weights: Weights = None,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """What happened on the way from photos to one frame, as pictures: bodies, masks, flow, sources, what was filled."""
+    with sentences(debug), Bars() as bars:
+        from warpkit.models import Look, Pipeline, Turn
+        from warpkit.models.media.output import check_folder_output
+        from warpkit.models.tasks import inspect as look_into
+        from warpkit.models.tasks import write_figures
+        from warpkit.models.tasks.transfer import parse_wear
+
+        check_folder_output(out, overwrite=force)
+        turn = Turn.parse(azimuth or (TURNED if motion is None else "0"), elevation, roll, shift)
+        given, look = [parse_wear(text) for text in wear or []], Look(size, background)
+        pipe = Pipeline.from_pretrained(
+            weights,
+            renderer=renderer,  # type: ignore[arg-type]  # checked there
+            body=body,
+            body_folder=body_folder,
+            device=device,
+            progress=bars,
+        )
+        if given:
+            clip = pipe.transfer(photos, given, motion=motion, turn=turn, look=look, person=person)
+        elif motion is not None:
+            clip = pipe.imitate(photos, motion, turn=turn, look=look, person=person)
+        else:
+            clip = pipe.view(photos, turn, look=look, person=person)
+        for note in clip.notes:
+            tell(f"note: {note}")
+        seen = look_into(clip, frame, progress=bars)
+        count = write_figures(seen, out, overwrite=force, progress=bars)
+        bars.done()
+        print(f"{out}: frame {seen.index} of {len(clip)} in {count} pictures; overview.png shows all of them")

@@ -1,0 +1,262 @@
+"""Inspecting a frame: that the pictures say what the numbers are, and the numbers what happened."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("typer", reason="needs the extra [person]")
+from PIL import Image
+from typer.testing import CliRunner
+
+from warpkit import AttentionWarp, rasterize
+from warpkit.models.app import REFUSED
+from warpkit.models.app.commands import app
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.data.rendered import MadeUpPerson
+from warpkit.models.errors import InputError
+from warpkit.models.geometric.appearance import gather_appearance
+from warpkit.models.geometric.framing import frame_motion
+from warpkit.models.media.diagrams import face_colours, source_colours
+from warpkit.models.media.draw import PAPER
+from warpkit.models.media.figures import Figure
+from warpkit.models.media.flow_wheel import draw_flow
+from warpkit.models.media.tensors import to_image
+from warpkit.models.recovery import Person
+from warpkit.models.recovery.blazepose import NUM_LANDMARKS
+from warpkit.models.systems.liquid_warping import PRESETS, LiquidWarping, build
+from warpkit.models.tasks import Clip, Inspection, inspect, write_figures
+from warpkit.models.tasks.clip import extent
+from warpkit.models.tasks.inspect_figures import sections
+from warpkit.models.tasks.learned import LearnedRenderer
+from warpkit.models.tasks.sources import Source, standing_body
+from warpkit.models.tasks.view import own_axis, turned, view_rotations
+
+PHOTO, SIZE = 160, 64
+
+
+@pytest.fixture(scope="module")
+def model() -> BodyModel:
+    return load_body("anny")
+
+
+def photographed(person: MadeUpPerson, model: BodyModel, degrees: float) -> Source:
+    """A photo of a made-up person, whose body and mask are known."""
+    pose = torch.zeros(1, len(JOINTS), 3)
+    pose[0, 0, 1] = degrees * torch.pi / 180
+    camera = Camera(0.75 * PHOTO / model.height(person.shape), torch.tensor([[PHOTO / 2, PHOTO * 0.48]]))
+    body = Body(pose, person.shape, camera)
+    shown = person.render(body, (PHOTO, PHOTO))
+    rows, columns = (torch.nonzero((shown.alpha > 0.5).any(dim))[:, 0].tolist() for dim in (1, 0))
+    box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    landmarks = torch.full((NUM_LANDMARKS, 2), PHOTO / 2)
+    found = Person(
+        (PHOTO, PHOTO), body, shown.alpha, box, landmarks, torch.zeros(NUM_LANDMARKS, 3), torch.ones(33), 0.01, 0.9
+    )
+    return Source(f"{degrees:g}.jpg", to_image(shown.colour * shown.alpha), found)
+
+
+@pytest.fixture(scope="module")
+def clip(model: BodyModel) -> Clip:
+    """Someone photographed from the front and from behind: as they stand, moved to the right, and turned round."""
+    person = MadeUpPerson(model, seed=3)
+    sources = [photographed(person, model, degrees) for degrees in (0, 180)]
+    appearance = gather_appearance([source.view(SIZE) for source in sources], model, atlas_size=256)
+    standing = standing_body(sources[0], appearance)
+    bodies = [
+        turned(standing, model, view_rotations([azimuth], [0], [0], own_axis(standing, model)), (shift, 0.0))
+        for azimuth, shift in ((0, 0.0), (0, 0.4), (180, 0.0))
+    ]
+    every = Body(
+        torch.cat([one.pose for one in bodies]),
+        torch.cat([one.shape for one in bodies]),
+        Camera(torch.cat([one.camera.scale for one in bodies]), torch.cat([one.camera.offset for one in bodies])),
+    )
+    framing = frame_motion(*extent(every, model), (PHOTO, PHOTO), SIZE)
+    plate = torch.full((3, SIZE, SIZE), 0.2)
+    return Clip(model, sources, appearance, every, framing, plate, fps=25.0, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def seen(clip: Clip) -> Inspection:
+    return inspect(clip, 1)
+
+
+def tiny(layers: str) -> LiquidWarping:
+    torch.manual_seed(0)
+    preset = PRESETS["small"] if layers == "small" else replace(PRESETS["paper"], width=4, discriminator_width=4)
+    return build(preset).eval()
+
+
+@pytest.fixture(scope="module", params=["small", "public"])
+def learned(clip: Clip, request: pytest.FixtureRequest) -> Inspection:
+    """As a system that was never trained draws it."""
+    return inspect(clip.drawn_by(tiny(request.param)), 1)
+
+
+def figures_of(seen: Inspection) -> dict[str, Figure]:
+    """By name, without the number."""
+    return {figure.name.split("_", 1)[1]: figure for _, figures in sections(seen) for figure in figures}
+
+
+@pytest.fixture(scope="module")
+def figures(seen: Inspection) -> dict[str, Figure]:
+    return figures_of(seen)
+
+
+def pixels(figure: Figure) -> Tensor:
+    return torch.from_numpy(figure.image).long()
+
+
+def test_faces_are_those_that_rasterize_finds(clip: Clip, seen: Inspection, figures: dict[str, Figure]) -> None:
+    body = clip.framing.body(clip.bodies)[1]
+    vertices = clip.model(body.pose, body.shape, offsets=clip.appearance.offsets)
+    found = rasterize(body.camera.project(vertices, (SIZE, SIZE)), clip.model.faces, (SIZE, SIZE))
+    somebody = found.face_index[0] >= 0
+    assert somebody.sum() > 200
+    drawn = pixels(figures["target_faces"])
+    assert torch.equal(drawn[somebody], face_colours(found.face_index[0][somebody]))
+    assert (drawn[~somebody] == torch.tensor(PAPER)).all()
+    weights = pixels(figures["target_barycentric"])
+    assert (weights[somebody] - 255 * found.barycentric[0][somebody]).abs().max() <= 0.51
+    assert torch.equal(seen.fragments.face_index, found.face_index)
+
+
+def test_colours_of_faces_stay_and_hardly_ever_meet() -> None:
+    assert (
+        face_colours(torch.tensor([0, 1, 27419])).tolist() == face_colours(torch.tensor([0, 1, 27419]).int()).tolist()
+    )
+    assert face_colours(torch.tensor([1])).tolist() == [[51, 202, 152]]
+    assert len(face_colours(torch.arange(20000)).unique(dim=0)) > 0.99 * 20000
+
+
+def test_a_move_to_the_right_is_one_colour_and_as_long_as_it_was(seen: Inspection, figures: dict[str, Figure]) -> None:
+    given = seen.flow.visible[0, 0]  # type: ignore[index]
+    expected = 0.4 * float(seen.body.camera.scale)
+    move = seen.move[0][given]
+    torch.testing.assert_close(move, torch.tensor([expected, 0.0]).expand_as(move), atol=0.02, rtol=0)
+    drawn = pixels(figures["flow_photo1"])[given]
+    assert (drawn[:, 0] == 255).all()  # right is red
+    assert (drawn[:, 1] < 200).all()
+    assert (drawn[:, 1] - drawn[0, 1]).abs().max() <= 2
+    assert (drawn[:, 2] - drawn[:, 1]).min() >= -2  # a trace of blue where it goes up by a hair
+    assert figures["flow_photo1"].key is not None
+
+
+def test_surface_is_visible_in_the_photo_that_shows_it(clip: Clip, seen: Inspection) -> None:
+    behind = inspect(clip, 2)
+    for found, shown, hidden in ((seen, 0, 1), (behind, 1, 0)):
+        somebody = found.fragments.face_index[0] >= 0
+        assert found.visible[shown][somebody].float().mean() > 0.85
+        assert found.visible[hidden][somebody].float().mean() < 0.2
+        assert not found.visible[:, ~somebody].any()
+
+
+def test_shares_of_photos_and_of_what_was_filled_sum_to_one(seen: Inspection, figures: dict[str, Figure]) -> None:
+    geometry = seen.geometry
+    somebody, whole = geometry.alpha > 0, geometry.alpha == 1
+    total = geometry.shares.sum(0) + geometry.filled
+    torch.testing.assert_close(total[somebody], torch.ones(int(somebody.sum())))
+    assert geometry.shares[0][whole].mean() > 0.6  # seen from the front
+    drawn = pixels(figures["geometric_sources"])
+    first = whole & (geometry.shares[0] > 0.995)
+    assert first.sum() > 50
+    assert (drawn[first] - source_colours(2)[0]).abs().max() <= 2
+    assert (drawn[~somebody] == torch.tensor(PAPER)).all()
+
+
+def test_the_middle_is_what_is_looked_at_and_other_frames_do_not_exist(clip: Clip, seen: Inspection) -> None:
+    assert seen.index == inspect(clip).index == 1
+    for index in (-1, 3):
+        with pytest.raises(InputError, match=f"frame {index} does not exist: there are 3"):
+            inspect(clip, index)
+
+
+def test_what_geometry_does_not_make_is_left_out(clip: Clip, seen: Inspection, figures: dict[str, Figure]) -> None:
+    assert seen.network is None
+    assert not [name for name in figures if name.startswith("network")]
+    np.testing.assert_array_equal(seen.result, clip.frame(1))
+    np.testing.assert_array_equal(figures["result"].image, clip.frame(1))
+
+
+def test_a_network_s_attention_sums_to_one_where_a_photo_shows_the_surface(learned: Inspection) -> None:
+    network = learned.network
+    assert network is not None
+    renderer = learned.clip.renderer
+    assert isinstance(renderer, LearnedRenderer)
+    blocks = [block for block in renderer.system.generator.transfer.modules() if isinstance(block, AttentionWarp)]
+    assert len(network.attention) == len(blocks) > 3
+    assert not any(block._forward_pre_hooks for block in blocks)
+    somebody = learned.fragments.face_index[0] >= 0
+    for level in network.attention:
+        total = level.weights.sum(0)
+        assert level.weights.min() >= 0
+        torch.testing.assert_close(total[total > 0], torch.ones(int((total > 0).sum())))
+        assert not total[~network.inside].any()
+    finest = network.attention[0].weights
+    assert finest.sum(0)[somebody].mean() > 0.7
+    assert finest[0].sum() > 4 * finest[1].sum()  # behind, hardly anything is visible
+
+
+def test_a_network_s_pictures_are_what_it_drew(learned: Inspection) -> None:
+    network, figures = learned.network, figures_of(learned)
+    assert network is not None
+    alpha = pixels(figures["network_alpha"])[..., 0] / 255
+    torch.testing.assert_close(alpha, network.alpha, atol=0.003, rtol=0)
+    np.testing.assert_array_equal(learned.result, learned.clip.frame(1))
+    assert ("network_gate" in figures) == (network.gate is not None) == (len(network.attention) == 4)
+    if network.gate is not None:  # so it starts: the geometric picture, as it is
+        whole = learned.geometry.alpha == 1
+        change = pixels(figures["network_change"])[whole].float().mean()
+        assert change < 4
+
+
+def test_every_figure_is_a_file_and_all_are_on_the_overview(seen: Inspection, tmp_path: Path) -> None:
+    count = write_figures(seen, tmp_path / "pictures")
+    files = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert len(files) == count + 1
+    assert files[-1] == "overview.png"
+    order = [figure.name for _, figures in sections(seen) for figure in figures]
+    assert [name.removesuffix(".png") for name in files[:-1]] == order
+    written = np.asarray(Image.open(tmp_path / "pictures" / files[-2]))
+    windows = np.lib.stride_tricks.sliding_window_view(written[..., 0], (SIZE, SIZE))
+    assert (windows == seen.result[..., 0]).all((2, 3)).any()
+    with pytest.raises(InputError, match="exists already"):
+        write_figures(seen, tmp_path / "pictures")
+
+
+def test_hidden_flow_is_dark_whatever_it_holds() -> None:
+    nothing = torch.full((2, 2, 2), torch.nan)
+    drawn = draw_flow(nothing, torch.zeros(2, 2, dtype=torch.bool), reach=1.0)
+    assert (drawn == np.array(PAPER)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "does not exist"),
+        (("--azimuth", "left"), "azimuth must be degrees"),
+        (("--motion", "fly"), "neither a known motion"),
+        (("--wear", "b.jpg:wings"), "there is no part 'wings'"),
+        (("--renderer", "neural"), "geometric or learned"),
+        (("--size", "63"), "size must be"),
+    ],
+)
+def test_what_cannot_be_inspected_is_a_sentence(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path / "nobody.jpg"), "--out", str(out), *arguments])
+    assert result.exit_code == REFUSED, result.output
+    assert sentence in result.stderr
+    assert not out.exists()
+
+
+def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("Dear diary")
+    for more in ((), ("--force",)):
+        result = CliRunner().invoke(app, ["inspect", "nobody.jpg", "--out", str(tmp_path), *more])
+        assert result.exit_code == REFUSED
+        assert "holds other things" in result.stderr
+    assert (tmp_path / "diary.txt").read_text() == "Dear diary"
