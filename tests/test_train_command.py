@@ -103,6 +103,18 @@ def test_paper_has_the_paper_s_schedule() -> None:
         (('preset = "small"', 'preset = "tiny"'), r"system\.preset: expected one of"),
         (('kind = "people"', 'kind = "photos"'), r"data\.kind: expected"),
         (("size = 32", "size = ["), "cannot be read as a configuration"),
+        (("size = 32", 'size = "big"'), r"data\.size: expected a whole number, got 'big'"),
+        (("size = 32", 'size = 32\nfaults = "no"'), r"data\.faults: expected true or false, got 'no'"),
+        (("size = 32", "size = 32\nscale = [64.5, 96]"), r"data\.scale: expected a whole number or a list"),
+        (("count = 2", "count = 0"), r"check\.count: expected 1 or more"),
+        (("perceptual = 0.0", 'perceptual = "much"'), r"system\.weights\.perceptual: expected a number, got 'much'"),
+        (("perceptual = 0.0", "perceptual = -1.0"), r"system\.weights\.perceptual: expected 0 or more"),
+        (
+            ('preset = "small"', 'preset = "small"\nmask_loss = "soft"'),
+            r"system\.mask_loss: expected 'square' or 'bce'",
+        ),
+        (('preset = "small"', 'preset = "paper"\nwidth = -4'), r"system\.width: expected 1 or more, got -4"),
+        (("batch = 2", "batch = 2\nclip = 0.0"), r"training\.clip: expected more than 0"),
     ],
 )
 def test_what_cannot_be_is_named(tiny: Path, change: tuple[str, str], message: str) -> None:

@@ -3,10 +3,10 @@
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,6 +14,7 @@ from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.errors import InputError
 from warpkit.models.losses import FaceLoss
 from warpkit.models.progress import SILENT, Progress
+from warpkit.models.settings import Unfit, fitted_all, kinds_of
 from warpkit.models.systems.liquid_warping import (
     PRESETS,
     Critics,
@@ -96,10 +97,31 @@ def make_plan(tables: Mapping[str, Any]) -> Plan:
         raise InputError("data.folder: the cache that `warpkit prepare` made is needed")
     check = dict(tables.get("check", {}))
     check_keys("check", check, own | {"count", "split"})
+    kinds = _kinds(kind)
+    try:
+        fitted_all("data.", data, kinds)
+        fitted_all("check.", check, {**kinds, "count": int, "split": Literal["train", "test"]})
+    except Unfit as error:
+        raise InputError(str(error)) from error
+    if check.get("count", 1) < 1:
+        raise InputError(f"check.count: expected 1 or more, got {check['count']}")
     if kind == "people" and not data.get("gathered") and (alone := sorted(GATHERED & data.keys())):
         raise InputError(f"data.{alone[0]}: it is of gathered people; set data.gathered = true")
     training = dict(tables.get("training", {}))
     return Plan(preset, data, check, TrainConfig.from_dict(training, asdict(preset.schedule)))
+
+
+def _kinds(kind: str) -> dict[str, Any]:
+    """What each setting of the data of a kind can be."""
+    common = {"body": str, "body_folder": Path}
+    if kind == "clips":
+        from warpkit.models.data.clips import ClipSamples
+
+        return {**kinds_of(ClipSamples.__init__), "folder": str | Sequence[str], **common}
+    from warpkit.models.data.people import GatheredPeople, RenderedPeople
+
+    of_people = {**kinds_of(RenderedPeople.__init__), "pose_gap": Any}  # two numbers, of which a function is made
+    return {**of_people, **kinds_of(GatheredPeople.__init__), "gathered": bool, **common}
 
 
 def _preset(values: dict[str, Any]) -> Preset:
@@ -112,7 +134,8 @@ def _preset(values: dict[str, Any]) -> Preset:
     settings = PRESETS[preset].to_dict()
     check_keys("system", values, settings)
     for part in ("weights", "schedule"):
-        check_keys(f"system.{part}", values.get(part, {}), settings[part])
+        if isinstance(inner := values.get(part, {}), Mapping):
+            check_keys(f"system.{part}", inner, settings[part])
     try:
         return Preset.from_dict(_merged(settings, values))
     except ValueError as error:

@@ -1,11 +1,13 @@
 """Settings of a training, as a file gives them."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
 from warpkit.models.errors import InputError
+from warpkit.models.settings import Unfit, fitted_all, kinds_of
 
 Precision = Literal["32", "bf16"]
 
@@ -82,6 +84,8 @@ class TrainConfig:
         check("ema", 0 <= self.ema < 1, "from 0 to below 1")
         for name in ("learning_rate", "final_rate"):
             check(name, 0 < getattr(self, name) < 1, "more than 0, less than 1")
+        check("clip", self.clip is None or 0 < self.clip < math.inf, "more than 0")
+        check("betas", all(0 <= beta < 1 for beta in self.betas), "from 0 to below 1")
         for name in ("sheet_every", "warmup", "workers"):
             check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("precision", "perceptual_precision"):
@@ -110,12 +114,15 @@ class TrainConfig:
         if "epochs" in values and "steps" not in values:
             chosen["steps"] = None
         for name in ("sources", "betas"):
-            if name in chosen:
-                chosen[name] = _pair(name, chosen[name])
-        for field in fields(cls):
-            if field.name in chosen:
-                chosen[field.name] = _typed(field.name, chosen[field.name], field.default)
-        return cls(**chosen)
+            if isinstance(chosen.get(name), int | float):
+                chosen[name] = (chosen[name], chosen[name])
+        for name in ("precision", "perceptual_precision"):
+            if chosen.get(name) == 32:
+                chosen[name] = "32"
+        try:
+            return cls(**fitted_all("training.", chosen, kinds_of(cls)))
+        except Unfit as error:
+            raise InputError(str(error)) from error
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step."""
@@ -133,32 +140,3 @@ def check_keys(where: str, values: Iterable[str], known: Iterable[str]) -> None:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
             raise InputError(f"there is no setting {where}.{key}; {hint}")
-
-
-def _pair(name: str, value: Any) -> tuple[Any, Any]:
-    if isinstance(value, int | float):
-        return value, value
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise InputError(f"training.{name}: expected two numbers, got {value!r}")
-    return value[0], value[1]
-
-
-def _typed(name: str, value: Any, default: Any) -> Any:
-    """The value, as the kind that the field's default is of; a whole number passes for a float."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, bool):
-        fine = isinstance(value, bool)
-    elif isinstance(default, int) or name == "steps":
-        fine = (isinstance(value, int) and number) or (value is None and name == "steps")
-    elif isinstance(default, float) or name == "clip":
-        fine = number or (value is None and name in ("clip", "epochs"))
-    elif isinstance(default, str):
-        value = str(value) if number else value  # precision = 32
-        fine = isinstance(value, str)
-    else:
-        whole = name == "sources"
-        fine = all(isinstance(part, int if whole else int | float) for part in value)
-    if not fine:
-        kind = type(default).__name__ if default is not None else "int" if name == "steps" else "float"
-        raise InputError(f"training.{name}: expected a value like {default!r} ({kind}), got {value!r}")
-    return value

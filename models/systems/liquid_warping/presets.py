@@ -1,10 +1,12 @@
 """Settings of Liquid Warping GAN with Attention: the paper's, its public code's, and those of what we ship."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from warpkit.models.batch import SurfaceCondition, UvCondition, Visibility
 from warpkit.models.losses.perceptual import PUBLIC_WEIGHTS, Distance
+from warpkit.models.settings import fitted_all, kinds_of
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
 
 CONDITION_CHANNELS = {
@@ -34,6 +36,11 @@ class Weights:
     """lambda_a, Eq. 6's total variation, of the target and of the sources."""
     adversarial: float = 1.0
     """Eq. 5."""
+
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"weights.{name}: expected 0 or more, got {weight}")
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,9 @@ class Preset:
             )
         if self.condition not in CONDITION_CHANNELS:
             raise ValueError(f"condition: expected one of {', '.join(CONDITION_CHANNELS)}, got {self.condition!r}")
+        for name in ("width", "discriminator_width", "concat_sources"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
         unknown = set(self.discriminators) - {"global", "body", "head"}
         if unknown:
             raise ValueError(f"discriminators: expected some of global, body, head, got {sorted(unknown)[0]!r}")
@@ -135,20 +145,26 @@ class Preset:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """What `to_dict` gave, lists for tuples allowed. Raises ValueError naming a key that does not exist."""
+        """What `to_dict` gave, lists for tuples allowed.
+
+        Raises ValueError naming a key that does not exist, or what is expected of a value.
+        """
         values = dict(values)
         for name, part in (("weights", Weights), ("schedule", Schedule)):
-            if isinstance(values.get(name), dict):
-                values[name] = _made(part, values[name], f"{name}.")
+            inner = values.get(name, {})
+            if isinstance(inner, dict):
+                inner = values[name] = _made(part, inner, f"{name}.")
+            if not isinstance(inner, part):
+                raise ValueError(f"{name}: expected a table, got {inner!r}")
         return _made(cls, values, "")
 
 
 def _made(kind: Any, values: dict[str, Any], where: str) -> Any:
-    known = kind.__dataclass_fields__
+    known = kinds_of(kind)
     for key in values:
         if key not in known:
             raise ValueError(f"preset: there is no setting {where}{key}; known: {', '.join(known)}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    return kind(**fitted_all(where, values, {**known, "weights": Any, "schedule": Any}))
 
 
 PRESETS: dict[str, Preset] = {
