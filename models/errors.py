@@ -11,6 +11,14 @@ class InputError(Exception):
     """
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on the CPU, PyTorch has no error of its own for that."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = ("DefaultCPUAllocator", "found no memory for", "std::bad_alloc")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+
+
 @contextmanager
 def needs_extra(name: str) -> Iterator[None]:
     """Imports inside the block belong to the extra `name`; where one is missing, the error says how to install it."""

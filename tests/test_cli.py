@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("typer", reason="needs the extra [person]")
 pytest.importorskip("av", reason="needs the extra [person]")
@@ -303,6 +304,16 @@ def test_a_fault_is_told_without_a_traceback_unless_debug(
     assert "RuntimeError: the moon is full [bold]" in quiet.stderr
     assert "Traceback" not in quiet.stderr
     assert "Traceback" in loud.stderr
+
+
+def test_out_of_memory_says_what_to_lower(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def huge(*_: object, **__: object) -> None:
+        torch.empty(2**50)
+
+    monkeypatch.setattr(Pipeline, "from_pretrained", huge)
+    done = warpkit_command("imitate", photo, "--motion", "walk", "--out", tmp_path / "a.mp4")
+    assert done.exit_code == REFUSED
+    assert "out of memory: lower --size" in sentence_of(done)
 
 
 SLOW = """

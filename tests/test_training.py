@@ -19,7 +19,7 @@ from training_scene import ABOUT, Noise, StandIn, settings, trainer
 from warpkit.models.batch import Pictures
 from warpkit.models.errors import InputError
 from warpkit.models.progress import Silent
-from warpkit.models.training import EMA, TrainConfig, Trainer, load_checkpoint, load_weights
+from warpkit.models.training import EMA, Advice, TrainConfig, Trainer, load_checkpoint, load_weights
 from warpkit.models.training.checkpoint import Checkpoint, compact, save_checkpoint
 from warpkit.models.training.memory import memory_advice, recompute
 from warpkit.models.training.trainer import only_known
@@ -326,12 +326,34 @@ def test_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:
             load_checkpoint(tmp_path / name)
 
 
-def test_out_of_memory_says_what_to_lower() -> None:
-    with (
-        pytest.raises(InputError, match=r"raise training\.accumulate.*checkpointing"),
-        memory_advice(4, 2, 1, False),
-    ):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+class TooBig(Noise):
+    """Asks for more than any machine has at its step 4."""
+
+    def draw(self, step: int, batch: int, sources: int) -> tuple[Pictures, Pictures]:
+        if step == 4:
+            torch.empty(2**50)
+        return super().draw(step, batch, sources)
+
+
+def test_out_of_memory_says_what_to_lower_and_keeps_the_last_state(tmp_path: Path) -> None:
+    said = (
+        r"out of memory with 2 people a step in 1 piece and up to 3 sources: raise training\.accumulate.*checkpointing"
+    )
+    with pytest.raises(InputError, match=said):
+        trainer(tmp_path, TooBig()).fit()
+    assert load_checkpoint(tmp_path / "last.safetensors").step == 3
+    with pytest.raises(InputError, match=r"the same\), or lower training\.sources"):
+        trainer(None, TooBig(), precision="bf16", checkpointing=True).fit()
+    with pytest.raises(InputError, match="give a smaller picture"):
+        trainer(None, TooBig(), advice=Advice("give a smaller picture", "")).fit()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("x"), RuntimeError("std::bad_alloc")])
+def test_every_kind_of_out_of_memory_is_known(error: Exception) -> None:
+    with pytest.raises(InputError, match="out of memory with a: b"), memory_advice("a", "b"):
+        raise error
+    with pytest.raises(RuntimeError, match="another"), memory_advice("a", "b"):
+        raise RuntimeError("another")
 
 
 def test_trouble_of_the_data_is_passed_on(tmp_path: Path) -> None:

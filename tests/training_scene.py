@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from warpkit import warp_reduce
 from warpkit.models.batch import Batch, Pictures, UvCondition, Visibility
 from warpkit.models.bodies import BodyModel
-from warpkit.models.training import TrainConfig, Trainer
+from warpkit.models.training import Advice, TrainConfig, Trainer
 
 SIZE = (32, 32)
 ABOUT = {"system": {"name": "stand-in", "preset": "tiny"}, "data": {}}
@@ -92,11 +92,10 @@ def settings(**changes: Any) -> TrainConfig:
     return TrainConfig.from_dict(values | changes)
 
 
-def trainer(folder: Path | None, samples: Any = None, **changes: Any) -> Trainer:
+def trainer(folder: Path | None, samples: Any = None, advice: Advice | None = None, **changes: Any) -> Trainer:
     torch.set_num_threads(1)
-    return Trainer(
-        StandIn(), samples or Noise(), body(), settings(**changes), folder, about=ABOUT, accelerator="cpu", tell=print
-    )
+    options: dict[str, Any] = {"about": ABOUT, "accelerator": "cpu", "advice": advice, "tell": print}
+    return Trainer(StandIn(), samples or Noise(), body(), settings(**changes), folder, **options)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from warpkit.models.app import INTERRUPTED, REFUSED
-from warpkit.models.errors import InputError
+from warpkit.models.errors import InputError, out_of_memory
 
 PATIENCE = 5.0
 """Seconds between two lines about the same stage where there is no terminal to draw bars on."""
@@ -108,6 +108,12 @@ def sentences(debug: bool) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
+        if out_of_memory(error):
+            _explain(
+                "warpkit: out of memory: lower --size, or give fewer or smaller pictures; nothing is half-written",
+                debug,
+            )
+            sys.exit(REFUSED)
         kind = type(error).__name__
         _explain(
             f"warpkit: something went wrong that should not: {kind}: {error}. Run again with --debug and report it.",

@@ -21,7 +21,7 @@ from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build,
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
 from warpkit.models.tasks.sources import Photos, Source, gather, notes, read_sources
 from warpkit.models.tasks.training import find_critics
-from warpkit.models.training import Outcome, TrainConfig, Trainer, save_checkpoint
+from warpkit.models.training import Advice, Outcome, TrainConfig, Trainer, save_checkpoint
 from warpkit.models.training.checkpoint import compact
 
 RATES = {"public": 1e-4, "small": 1e-5}
@@ -148,6 +148,11 @@ def person_trainer(
         about=about,
         critics=critics,
         accelerator=device.type,
+        advice=Advice(
+            f"give {'' if low_memory else '--low-memory (about half), '}a smaller --size or fewer photos; nothing was "
+            "written",
+            "Lower the learning rate (--rate), or change the seed (--seed)",
+        ),
         progress=progress,
         tell=tell,
     )

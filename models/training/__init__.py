@@ -8,10 +8,11 @@ from warpkit.models.training.checkpoint import Checkpoint, load_checkpoint, load
 from warpkit.models.training.config import TrainConfig, check_keys
 from warpkit.models.training.ema import EMA
 from warpkit.models.training.protocols import Samples, System
-from warpkit.models.training.trainer import Outcome, Trainer
+from warpkit.models.training.trainer import Advice, Outcome, Trainer
 
 __all__ = [
     "EMA",
+    "Advice",
     "Checkpoint",
     "Outcome",
     "Samples",

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from warpkit.models.errors import InputError
+from warpkit.models.errors import InputError, out_of_memory
 
 
 def recompute(module: nn.Module) -> int:
@@ -42,17 +42,11 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def memory_advice(batch: int, sources: int, accumulate: int, frugal: bool) -> Iterator[None]:
-    """Out of memory inside becomes an InputError that says what to lower."""
+def memory_advice(doing: str, lower: str) -> Iterator[None]:
+    """Out of memory inside becomes an InputError that says with what, and what to lower."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        text = str(error)
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "DefaultCPUAllocator" not in text:
+    except Exception as error:
+        if not out_of_memory(error):
             raise
-        more = "" if frugal else ', set training.precision = "bf16" and training.checkpointing = true'
-        raise InputError(
-            f"out of memory with {batch} people a step in {accumulate} piece{'s' if accumulate > 1 else ''} and up to "
-            f"{sources} sources: raise training.accumulate (the gradient stays the same){more}, or lower "
-            "training.sources or data.size; the last checkpoint is as it was"
-        ) from error
+        raise InputError(f"out of memory with {doing}: {lower}") from error

@@ -50,6 +50,16 @@ class Outcome:
     """finished: all of them. time: the minutes are over. asked: by a signal. diverged: a loss was no number."""
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What can be done where a training fails, in the words of whoever runs it."""
+
+    memory: str
+    """When memory ran out: what to lower."""
+    divergence: str
+    """When a loss was no number."""
+
+
 class Trainer:
     """Trains one system in one folder; taken up again where the folder's last checkpoint left it."""
 
@@ -68,6 +78,7 @@ class Trainer:
         check_count: int = 8,
         start: Checkpoint | None = None,
         accelerator: str = "auto",
+        advice: Advice | None = None,
         progress: Progress = SILENT,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -86,6 +97,7 @@ class Trainer:
             check_count: how many of them.
             start: weights to start from where the folder has no checkpoint.
             accelerator: "cpu", "cuda" or "auto".
+            advice: what people are told to do where it fails; None: which settings of a configuration to change.
             progress: told of steps.
             tell: told sentences.
 
@@ -107,6 +119,7 @@ class Trainer:
         self.world, self.rank, self.device = world, self.fabric.global_rank, self.fabric.device
         self.config, self.samples, self.model = config, samples, model
         self.critics, self.check, self.check_count = critics, check or samples, check_count
+        self.advice = advice or _by_settings(config)
         self.progress = progress
         self.tell = tell if self.rank == 0 else lambda line: None
         pieces = config.accumulate * self.world
@@ -228,7 +241,7 @@ class Trainer:
         for piece in range(config.accumulate):
             request = self._request(step * config.accumulate + piece)
             torch.manual_seed(_mixed(config.seed, request.number))
-            with memory_advice(config.batch, config.sources[1], config.accumulate, self._frugal):
+            with memory_advice(self._doing, self.advice.memory):
                 given = drawn(self.samples, request) if self._ahead is None else next(self._ahead)
                 batch, known = self._batch(given, request.number, config.drop)
                 terms = self._backward(batch, known, judged)
@@ -265,8 +278,10 @@ class Trainer:
         return Request(number, self.share, sources)
 
     @property
-    def _frugal(self) -> bool:
-        return self.config.checkpointing and self.config.precision == "bf16"
+    def _doing(self) -> str:
+        batch, pieces, sources = self.config.batch, self.config.accumulate, self.config.sources[1]
+        people, in_pieces = "person" if batch == 1 else "people", "piece" if pieces == 1 else "pieces"
+        return f"{batch} {people} a step in {pieces} {in_pieces} and up to {sources} sources"
 
     def _batch(self, draw: Any, number: int, drop: float = 0.0) -> tuple[Batch, Tensor | None]:
         """The batch of a draw, and where its truth is known (None: everywhere)."""
@@ -346,9 +361,10 @@ class Trainer:
                 sources = self.config.sources[0] + len(pages) % (self.config.sources[1] - self.config.sources[0] + 1)
                 # far beyond the steps of any training
                 number = 2**40 + len(pages)
-                batch, _ = self._batch(self.check.draw(number, people, sources), number)
-                with self.fabric.autocast():
-                    rendered = self.system.render(self.system.encode_sources(batch), batch)
+                with memory_advice(f"{people} people in a check", self.advice.memory):
+                    batch, _ = self._batch(self.check.draw(number, people, sources), number)
+                    with self.fabric.autocast():
+                        rendered = self.system.render(self.system.encode_sources(batch), batch)
                 for name, value in figures(batch, rendered).items():
                     sums[name] = sums.get(name, 0.0) + value * people / self.check_count
                 pages.append(sheet(batch, rendered))
@@ -359,8 +375,8 @@ class Trainer:
     def _diverged(self) -> Outcome:
         kept = f"the state kept is {self.folder / EXACT}" if self.folder is not None else "nothing was saved"
         self.tell(
-            f"step {self.step} gave a loss or a gradient that is no number, and was not taken; {kept}. Lower "
-            "training.learning_rate, set training.clip = 1.0, or change training.seed, and start again"
+            f"step {self.step} gave a loss or a gradient that is no number, and was not taken; {kept}. "
+            f"{self.advice.divergence}, and start again"
         )
         return Outcome(self.step, "diverged")
 
@@ -438,6 +454,16 @@ class Trainer:
                     f"{origin} is of the {key} {theirs.get(key)!r}, but {ours.get(key)!r} is to be trained; name "
                     "another folder or another checkpoint"
                 )
+
+
+def _by_settings(config: TrainConfig) -> Advice:
+    frugal = config.checkpointing and config.precision == "bf16"
+    more = "" if frugal else ', set training.precision = "bf16" and training.checkpointing = true'
+    return Advice(
+        f"raise training.accumulate (the gradient stays the same){more}, or lower training.sources or data.size; the "
+        "last checkpoint is as it was",
+        "Lower training.learning_rate, set training.clip = 1.0, or change training.seed",
+    )
 
 
 def average_gradients(parameters: list[nn.Parameter], world: int) -> None:
