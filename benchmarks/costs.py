@@ -192,13 +192,13 @@ def measured(
             save(build(preset), weights)
         if steps:
             person = folder / "person.safetensors"
-            pipe = Pipeline.from_pretrained(weights, device=device.type, progress=clock)
+            pipe = Pipeline.from_pretrained(weights, device=device.type, cache=False, progress=clock)
             pipe.personalize(photos, person, Adaptation(steps, size, low_memory=low_memory), overwrite=True)
             weights = person
     personalizing = clock.done()
     clock = Clock(device)
     renderer: Any = "geometric" if weights is None else "learned"
-    pipe = Pipeline.from_pretrained(weights, renderer=renderer, device=device.type, progress=clock)
+    pipe = Pipeline.from_pretrained(weights, renderer=renderer, device=device.type, cache=False, progress=clock)
     result = pipe.imitate(photos, motion, look=Look(size))
     clock.stage("frames", frames)
     pictures = []

@@ -68,7 +68,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
 
     stages = Stages()
-    pipe = Pipeline.from_pretrained(arguments.weights, renderer=arguments.renderer, progress=stages)
+    pipe = Pipeline.from_pretrained(arguments.weights, renderer=arguments.renderer, cache=False, progress=stages)
     photos = four_views(arguments.person)[: arguments.views]
     result = pipe.imitate(photos, arguments.motion, look=Look(arguments.size))
     stages.stage("", None)

@@ -3,21 +3,25 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from warpkit.models import recovery
 from warpkit.models.bodies import Body, Camera, load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
+from warpkit.models.cache import Cache
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
 from warpkit.models.systems.liquid_warping import build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import save
-from warpkit.models.tasks import Clip, Look, Pipeline, Turn
+from warpkit.models.tasks import Clip, Look, Pipeline, Turn, imitate, sources
 from warpkit.models.tasks.choices import choose_device, choose_system
+from warpkit.models.tasks.imitate import resolve_motion
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer, Window
 from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources
 
@@ -32,7 +36,7 @@ def photo(person: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def geometric() -> Pipeline:
-    return Pipeline.from_pretrained(renderer="geometric", device="cpu")
+    return Pipeline.from_pretrained(renderer="geometric", device="cpu", cache=False)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,52 @@ def test_side_by_side_is_three_squares_wide(geometric: Pipeline) -> None:
     facing = axis_angle_to_matrix(result.bodies.pose[:, 0])[:, :, 2]
     torch.testing.assert_close(facing[0], straight[0, :, 2])
     assert facing[-1, 0] > 0.95  # turned meanwhile, to the right edge in the end
+
+
+def test_what_the_cache_gives_is_bit_for_bit_what_is_made_without_it(
+    geometric: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = Pipeline(geometric.model, None, geometric.device, cache=Cache(tmp_path))
+
+    def frames(photo: np.ndarray) -> np.ndarray:
+        clip = cached.imitate([photo], make_motion("walk", fps=5.0), look=Look(SIZE))
+        return np.stack([clip.frame(index) for index in (0, 7)])
+
+    plain = geometric.imitate([photo("P006")], make_motion("walk", fps=5.0), look=Look(SIZE))
+    expected = np.stack([plain.frame(index) for index in (0, 7)])
+    np.testing.assert_array_equal(frames(photo("P006")), expected)
+    assert {entry.kind for entry in cached.cache.entries()} == {"appearances", "backgrounds", "bodies", "cut-outs"}
+
+    def never(*_: object, **__: object) -> None:
+        raise RuntimeError("made again")
+
+    for name in ("recover_detection", "gather_appearance", "fill_background", "cut_out"):
+        monkeypatch.setattr(sources, name, never)
+    np.testing.assert_array_equal(frames(photo("P006")), expected)
+    other = photo("P006")
+    other[0, 0, 0] ^= 1
+    with pytest.raises(RuntimeError, match="made again"):
+        frames(other)
+
+
+def test_a_video_is_followed_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, calls, video = load_body(), [], tmp_path / "a.mp4"
+    walk = make_motion("walk", fps=5.0).rotations
+    camera = Camera(torch.full((len(walk),), 100.0), torch.zeros(len(walk), 2))
+    body = Body(walk, model.mean_shape.expand(len(walk), -1), camera)
+
+    def follow(*_: object, **__: object) -> recovery.Clip:
+        calls.append(video.read_bytes())
+        return recovery.Clip(body, 5.0, (64, 64), torch.ones(len(walk), dtype=torch.bool), 0.1, 2)
+
+    monkeypatch.setattr(imitate, "recover_clip", follow)
+    monkeypatch.setattr(imitate, "VideoReader", lambda path: SimpleNamespace(fps=5.0, num_frames=1))
+    cache = Cache(tmp_path / "cache")
+    for content in (b"one", b"one", b"two"):
+        video.write_bytes(content)
+        found, _ = resolve_motion(video, model, None, cache=cache)
+        assert torch.equal(found.rotations, resolve_motion(video, model, None)[0].rotations)
+    assert calls == [b"one", b"one", b"one", b"two", b"two"]  # without the cache three times, with it twice
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +187,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learned(untrained: Path) -> Clip:
     motion = make_motion("walk", fps=5.0)
-    pipe = Pipeline.from_pretrained(untrained, device="cpu")
+    pipe = Pipeline.from_pretrained(untrained, device="cpu", cache=False)
     return pipe.imitate([photo("P006")], motion, look=Look(SIZE, "#20a040"))
 
 

@@ -38,6 +38,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "renderer": ("geometric", "geometric"),
     "weights": ("my.safetensors", Path("my.safetensors")),
     "side_by_side": (None, True),
+    "cache": (None, False),
 }
 """For each option another value than it has by default: as it is typed, and as it arrives."""
 
@@ -110,7 +111,7 @@ def test_an_option_arrives_under_its_name_and_changes_nothing_else(
     usual = arrived()
     for name, option in of_command(task).items():
         text, value = OTHERS[name]
-        changed = arrived(option.opts[0], *([] if text is None else [text]))
+        changed = arrived((option.secondary_opts or option.opts)[0], *([] if text is None else [text]))
         expected = [*usual["wear"], *value] if name == "wear" else value
         assert changed.pop(name) == expected, name
         assert changed == {other: usual[other] for other in changed}, name

@@ -13,11 +13,12 @@ pytest.importorskip("scipy", reason="needs the extra [person]")
 
 import warpkit.models.tasks.personalize as module
 from warpkit.models.bodies import JOINTS, Body, Camera, load_body
+from warpkit.models.cache import Cache
 from warpkit.models.data.person import PersonSamples
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.errors import InputError
 from warpkit.models.recovery import Person
-from warpkit.models.systems.liquid_warping import build, embedded_model
+from warpkit.models.systems.liquid_warping import Critics, build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import load
 from warpkit.models.tasks import Pipeline
 from warpkit.models.tasks.sources import Source
@@ -145,11 +146,11 @@ def test_one_photo_is_drawn_from_the_person_in_other_poses() -> None:
 
 def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "read_sources", lambda *arguments, **options: [source()])
-    monkeypatch.setattr(module, "find_critics", lambda *arguments: (None, {}))
+    monkeypatch.setattr(module, "find_critics", lambda *arguments: (Critics(), {}))
     system = build("small")
     before = {name: value.clone() for name, value in system.state_dict().items()}
     out = tmp_path / "person.safetensors"
-    pipe = Pipeline(load_body(), system, torch.device("cpu"))
+    pipe = Pipeline(load_body(), system, torch.device("cpu"), cache=Cache(tmp_path / "cache"))
     outcome = pipe.personalize(["photo.jpg"], out, module.Adaptation(2, SIZE, low_memory=True))
     assert (outcome.reason, outcome.step) == ("finished", 2)
     found = load_checkpoint(out)
@@ -163,6 +164,16 @@ def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monk
     ]
     assert len(changed) > 50
     assert all(torch.equal(value, before[name]) for name, value in system.state_dict().items())
+    again = tmp_path / "again.safetensors"
+    monkeypatch.setattr(module.Trainer, "fit", lambda trainer: pytest.fail("trained again"))
+    assert pipe.personalize(["photo.jpg"], again, module.Adaptation(2, SIZE, low_memory=True)) == outcome
+    assert again.read_bytes() == out.read_bytes()
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        pipe.personalize(["photo.jpg"], again, module.Adaptation(2, SIZE, low_memory=True, seed=1), overwrite=True)
+    with torch.no_grad():
+        next(system.generator.parameters()).add_(1.0)
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        pipe.personalize(["photo.jpg"], again, module.Adaptation(2, SIZE, low_memory=True), overwrite=True)
 
 
 def test_a_fresh_global_discriminator_and_no_other_judges() -> None:

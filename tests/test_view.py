@@ -181,7 +181,9 @@ def round_about() -> Clip:
     openpeople = pytest.importorskip("openpeople", reason="needs the extra [demo]")
     folder = Path(openpeople.__file__).parent / "data" / "curated" / "P006" / "assets"
     photo = np.ascontiguousarray(read_image(folder / "studio_posture.jpg")[::4, ::4])
-    return Pipeline.from_pretrained(renderer="geometric").view([photo], Turn([0.0, 180.0]), look=Look(SIZE))
+    return Pipeline.from_pretrained(renderer="geometric", cache=False).view(
+        [photo], Turn([0.0, 180.0]), look=Look(SIZE)
+    )
 
 
 def test_every_view_is_a_frame(round_about: Clip) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from warpkit.models.app.cache import cache as cache_command
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.app.evaluate import evaluate
 from warpkit.models.app.inspect import inspect
@@ -13,6 +14,7 @@ from warpkit.models.app.options import (
     Background,
     BodyFolder,
     BodyName,
+    Cached,
     Debug,
     Device,
     Elevation,
@@ -73,6 +75,7 @@ def imitate(
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
+    cache: Cached = True,
     person: Which = None,
     fps: Fps = None,
     renderer: RendererName = None,
@@ -101,6 +104,7 @@ def imitate(
             body=body,
             body_folder=body_folder,
             device=device,
+            cache=cache,
             progress=bars,
         )
         result = pipe.imitate(photos, motion, turn=turn, look=look, person=person, side_by_side=side_by_side)
@@ -114,6 +118,7 @@ def body_command(
     overlay: Annotated[Path | None, typer.Option(help="Also draw the body over the photo, into this picture.")] = None,
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
+    cache: Cached = True,
     person: Which = None,
     force: Force = False,
     debug: Debug = False,
@@ -122,9 +127,10 @@ def body_command(
     with sentences(debug), Bars() as bars:
         from warpkit.models.app.body_file import check_body_output, write_body
         from warpkit.models.bodies import load_body
+        from warpkit.models.cache import NO_CACHE, of_user
         from warpkit.models.media.draw import draw_body
         from warpkit.models.media.images import check_image_output, read_image, write_image
-        from warpkit.models.recovery import recover
+        from warpkit.models.tasks.sources import recovered
 
         check_body_output(out, overwrite=force)
         if overlay is not None:
@@ -132,7 +138,7 @@ def body_command(
         image = read_image(photo)
         bars.stage("Fitting the body", None)
         model = load_body(body, body_folder)
-        found = recover(image, model, person=person)
+        found = recovered(image, model, person=person, cache=of_user() if cache else NO_CACHE)
         bars.done()
         if found.people > 1 and person is None:
             tell(f"note: {found.people} people were found; the largest was taken (choose with --person)")
@@ -174,3 +180,4 @@ app.command()(train)
 app.command()(personalize)
 app.command()(evaluate)
 app.add_typer(study, name="study")
+app.add_typer(cache_command, name="cache")

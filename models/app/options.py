@@ -42,5 +42,9 @@ Weights = Annotated[
     ),
 ]
 Frames = Annotated[Path | None, typer.Option("--frames", help="Also write the frames as PNG files into this folder.")]
+Cached = Annotated[
+    bool,
+    typer.Option("--cache/--no-cache", help="Whether what is slow to make of photos is kept (see `warpkit cache`)."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -7,7 +7,7 @@ import typer
 
 from warpkit.models.app import REFUSED
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.app.options import BodyFolder, BodyName, Debug, Device, Force, Photos, Which
+from warpkit.models.app.options import BodyFolder, BodyName, Cached, Debug, Device, Force, Photos, Which
 
 
 def personalize(
@@ -26,6 +26,7 @@ def personalize(
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
+    cache: Cached = True,
     person: Which = None,
     force: Force = False,
     debug: Debug = False,
@@ -38,7 +39,9 @@ def personalize(
 
         how = Adaptation(steps, size, rate, seed, low_memory)
         check_output(out, overwrite=force)
-        pipe = Pipeline.from_pretrained(weights, body=body, body_folder=body_folder, device=device, progress=bars)
+        pipe = Pipeline.from_pretrained(
+            weights, body=body, body_folder=body_folder, device=device, cache=cache, progress=bars
+        )
         outcome = pipe.personalize(photos, out, how, person=person, overwrite=force, tell=tell)
         bars.done()
         if outcome.reason == "finished":

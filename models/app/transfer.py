@@ -11,6 +11,7 @@ from warpkit.models.app.options import (
     Background,
     BodyFolder,
     BodyName,
+    Cached,
     Debug,
     Device,
     Elevation,
@@ -52,6 +53,7 @@ def transfer(
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
+    cache: Cached = True,
     person: Which = None,
     fps: Fps = None,
     renderer: RendererName = None,
@@ -84,6 +86,7 @@ def transfer(
             body=body,
             body_folder=body_folder,
             device=device,
+            cache=cache,
             progress=bars,
         )
         result = pipe.transfer(photos, given, motion=motion, turn=turn, look=look, person=person)

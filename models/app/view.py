@@ -11,6 +11,7 @@ from warpkit.models.app.options import (
     Background,
     BodyFolder,
     BodyName,
+    Cached,
     Debug,
     Device,
     Elevation,
@@ -43,6 +44,7 @@ def view(
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
+    cache: Cached = True,
     person: Which = None,
     fps: Fps = None,
     renderer: RendererName = None,
@@ -65,6 +67,7 @@ def view(
             body=body,
             body_folder=body_folder,
             device=device,
+            cache=cache,
             progress=bars,
         )
         result = pipe.view(photos, turn, look=look, person=person)

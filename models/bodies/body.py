@@ -1,7 +1,9 @@
 """What every body model shares: the names of joints, parts and keypoints, the protocol, the camera, the parameters."""
 
+import hashlib
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 import torch
@@ -108,6 +110,19 @@ def part_of_vertices(model: BodyModel) -> Tensor:
     # a plain assignment would leave it to the order of threads which face comes last
     last = face.new_zeros(model.num_vertices).scatter_reduce(0, model.faces.long().flatten(), face, "amax")
     return model.parts[last]
+
+
+def body_digest(model: BodyModel) -> str:
+    """SHA-256 of a body model: its name and the file it was read from, or, where it has none, all its numbers."""
+    total = hashlib.sha256(model.name.encode())
+    path = getattr(model, "path", None)
+    if path is not None:
+        total.update(Path(path).read_bytes())
+        return total.hexdigest()
+    for name, value in sorted(model.named_buffers()):  # type: ignore[attr-defined]
+        total.update(f"\0{name}{value.dtype}{tuple(value.shape)}".encode())
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def on_device(model: BodyModel, device: torch.device) -> BodyModel:

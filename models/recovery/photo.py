@@ -73,9 +73,17 @@ def recover(
         InputError: no person, no such person, only an upper body, a picture that is too small or no picture, or the
             extra [person] is not installed.
     """
+    return recover_detection(image, model, person=person, allow_upper_body=allow_upper_body)[1]
+
+
+@torch.no_grad()
+def recover_detection(
+    image: np.ndarray, model: BodyModel, *, person: int | None = None, allow_upper_body: bool = False
+) -> tuple[Detection, Person]:
+    """As `recover`; also what the networks saw, whose mask is the person's at a small size."""
     people = detect_people(image)
     chosen = choose_person(people, person, allow_upper_body=allow_upper_body)
-    return fit_detection(chosen, model, people=len(people))
+    return chosen, fit_detection(chosen, model, people=len(people))
 
 
 @torch.no_grad()

@@ -5,13 +5,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import Body, BodyModel, Camera
+from warpkit.models.bodies import Body, BodyModel, Camera, body_digest
+from warpkit.models.cache import NO_CACHE, Cache
+from warpkit.models.data.clips.footage import Footage
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.recovery import recover_clip
+from warpkit.models.recovery import Clip, recover_clip
 
 
 def check_motion(motion: str | Path | Motion) -> None:
@@ -23,7 +25,11 @@ def check_motion(motion: str | Path | Motion) -> None:
 
 
 def resolve_motion(
-    motion: str | Path | Motion, model: BodyModel, fps: float | None, progress: Progress = SILENT
+    motion: str | Path | Motion,
+    model: BodyModel,
+    fps: float | None,
+    progress: Progress = SILENT,
+    cache: Cache = NO_CACHE,
 ) -> tuple[Motion, Path | None]:
     """A motion by name, from a motion file, from a video, or as it is; and the video if there was one.
 
@@ -40,13 +46,27 @@ def resolve_motion(
         if path.suffix.lower() == ".npz":
             result = Motion.load(path)
         else:
-            reader = VideoReader(path)
-            progress.stage("Following the person in the video", reader.num_frames)
-            clip = recover_clip(reader, model, float(reader.fps), progress=lambda _: progress.advance())
-            result, video = Motion.from_clip(clip, model), path
+            result, video = Motion.from_clip(followed(path, model, progress, cache), model), path
     if fps is not None and abs(result.fps - fps) > 1e-6:
         result = result.resampled(fps)
     return result, video
+
+
+def followed(video: Path, model: BodyModel, progress: Progress = SILENT, cache: Cache = NO_CACHE) -> Clip:
+    """The person in a video, kept unless the file is written to meanwhile. Errors are those of `recover_clip`."""
+
+    def follow() -> Clip:
+        reader = VideoReader(video)
+        progress.stage("Following the person in the video", reader.num_frames)
+        return recover_clip(reader, model, float(reader.fps), progress=lambda _: progress.advance())
+
+    if cache.folder is None:
+        return follow()
+    progress.stage("Reading the video", None)
+    inputs = (Footage(video).digest(), body_digest(model))
+    return cache.remember(
+        "motions", inputs, follow, Clip, Body, Camera, valid=lambda: Footage(video).digest() == inputs[0]
+    )
 
 
 def imitate_body(source: Body, motion: Motion, model: BodyModel) -> Body:

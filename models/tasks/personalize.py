@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from warpkit.models.bodies import BodyModel, on_device
+from warpkit.models.bodies import BodyModel, body_digest, on_device
+from warpkit.models.cache import NO_CACHE, Cache, code, digest
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.person import PersonSamples, Photo
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import refine_alpha
-from warpkit.models.media.output import check_output
+from warpkit.models.media.output import check_output, whole
 from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
@@ -64,6 +66,7 @@ def personalize(
     overwrite: bool = False,
     progress: Progress = SILENT,
     tell: Callable[[str], None] = lambda line: None,
+    cache: Cache = NO_CACHE,
 ) -> Outcome:
     """Writes the generator of a system, adapted to the person in `photos`; discriminators are fresh and thrown away.
 
@@ -73,15 +76,26 @@ def personalize(
     out = check_output(out, overwrite=overwrite)
     system = system or load_embedded()
     with torch.no_grad():
-        sources = read_sources(photos, model, person=person, progress=progress)
+        sources = read_sources(photos, model, person=person, progress=progress, cache=cache)
         for note in notes(sources, person):
             tell(f"note: {note}")
-        correcting = system.preset.layers == "small"
-        samples = person_samples(
-            sources, model, how.size, device, seed=how.seed, correcting=correcting, progress=progress
-        )
-    critics, names = find_critics(system.preset, device, tell)
     preset = system.preset
+    critics, names = find_critics(preset, device, tell)
+    key = None
+    if cache.folder is not None:
+        seen = [(source.image, source.person) for source in sources]
+        judges = [judge for judge in (critics.perceptual, critics.face) if isinstance(judge, nn.Module)]
+        made_from = (json.dumps(preset.to_dict()), system.generator, body_digest(model), seen, how, judges, names)
+        key = digest("weights", made_from, device.type, code())[:32]
+        if (data := cache.find("weights", key)) is not None:
+            with whole(out, overwrite=overwrite) as draft:
+                draft.write_bytes(data)
+            tell("the same was done before: the weights are those of the cache")
+            return Outcome(how.steps, "finished")
+    with torch.no_grad():
+        samples = person_samples(
+            sources, model, how.size, device, seed=how.seed, correcting=preset.layers == "small", progress=progress
+        )
     about = {"system": {"name": "liquid_warping", "preset": preset.name}, "critics": names, "photos": len(sources)}
     trainer = person_trainer(
         system,
@@ -102,6 +116,8 @@ def personalize(
     if outcome.reason == "finished":
         labels = {"format": FORMAT, "preset": json.dumps(preset.to_dict())}
         save_checkpoint(out, compact(trainer.ema.weights, outcome.step, trainer.about, labels, "person"))
+        if key is not None:
+            cache.keep("weights", key, out.read_bytes(), "safetensors")
     return outcome
 
 

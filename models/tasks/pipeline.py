@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.cache import NO_CACHE, Cache, of_user
 from warpkit.models.data.motion import Motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.framing import frame_motion
@@ -19,7 +20,7 @@ from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.choices import Look, RendererName, check_size, choose_device, choose_system
 from warpkit.models.tasks.clip import Clip, extent, make_plate
 from warpkit.models.tasks.imitate import check_motion, imitate_body, resolve_motion
-from warpkit.models.tasks.sources import Photos, Shown, gather, notes, read_sources, standing_body
+from warpkit.models.tasks.sources import Photos, Shown, Source, gather, notes, read_sources, standing_body
 from warpkit.models.tasks.transfer import Dressing, Wear, who_gives
 from warpkit.models.tasks.view import Turn, own_axis, turned, view_rotations
 
@@ -39,6 +40,7 @@ class Pipeline:
         system: the trained system that draws the person; None: geometry does.
         device: where frames are rendered.
         progress: told of each stage.
+        cache: what is slow to make of photos and videos is kept there.
 
     In all tasks photos are 1 to 8 pictures of one person, any views: files, or uint8 RGB arrays `[H, W, 3]`. The first
     gives the background, the place and the size in the picture. `person` says which person of a photo with several,
@@ -48,9 +50,15 @@ class Pipeline:
     """
 
     def __init__(
-        self, model: BodyModel, system: LiquidWarping | None, device: torch.device, *, progress: Progress = SILENT
+        self,
+        model: BodyModel,
+        system: LiquidWarping | None,
+        device: torch.device,
+        *,
+        progress: Progress = SILENT,
+        cache: Cache = NO_CACHE,
     ) -> None:
-        self.model, self.system, self.device, self.progress = model, system, device, progress
+        self.model, self.system, self.device, self.progress, self.cache = model, system, device, progress, cache
 
     @classmethod
     def from_pretrained(
@@ -61,6 +69,7 @@ class Pipeline:
         body: str = "anny",
         body_folder: str | Path | None = None,
         device: str = "auto",
+        cache: bool | str | Path = True,
         progress: Progress = SILENT,
     ) -> Pipeline:
         """A pipeline with everything loaded.
@@ -72,12 +81,15 @@ class Pipeline:
             body: the body model, "anny", or "smpl", "smplh", "smplx" from `body_folder`.
             body_folder: of the model files of SMPL's family.
             device: "cpu", "cuda" or "auto".
+            cache: whether bodies, masks, appearances, backgrounds and personalized weights are kept in the user's cache
+                folder and taken from there, or another folder for them. Results are the same, bit for bit.
             progress: told of each stage of all tasks.
         """
         system = choose_system(renderer, weights)
         where = choose_device(device)
         model = load_body(body, None if body_folder is None else Path(body_folder))
-        return cls(model, system, where, progress=progress)
+        kept = Cache(cache) if isinstance(cache, str | Path) else of_user() if cache else NO_CACHE
+        return cls(model, system, where, progress=progress, cache=kept)
 
     def imitate(
         self,
@@ -155,10 +167,9 @@ class Pipeline:
                 check_readable(Path(photo), "picture")
         check_size(look.size, self.system)
         with torch.no_grad():
-            people = [read_sources(photos, self.model, person=person, progress=self.progress)]
-            people += [read_sources(other.photos, self.model, progress=self.progress) for other in wear]
+            people = [self._read(photos, person), *(self._read(other.photos, None) for other in wear)]
             told = [note for number, one in enumerate(people) for note in notes(one, None if number else person)]
-            shown = Dressing(people, cells, _resolution(look), self.model).shown(self.progress)
+            shown = Dressing(people, cells, _resolution(look), self.model, self.cache).shown(self.progress)
             return self._clip(shown.with_notes(told), look, turn, motion)
 
     def personalize(
@@ -197,11 +208,15 @@ class Pipeline:
             overwrite=overwrite,
             progress=self.progress,
             tell=tell,
+            cache=self.cache,
         )
 
+    def _read(self, photos: Photos, person: int | None) -> list[Source]:
+        return read_sources(photos, self.model, person=person, progress=self.progress, cache=self.cache)
+
     def _gathered(self, photos: Photos, look: Look, person: int | None) -> Shown:
-        sources = read_sources(photos, self.model, person=person, progress=self.progress)
-        appearance = gather(sources, self.model, resolution=_resolution(look), progress=self.progress)
+        sources = self._read(photos, person)
+        appearance = gather(sources, self.model, _resolution(look), self.progress, self.cache)
         return Shown(sources, appearance, notes(sources, person))
 
     def _clip(
@@ -217,7 +232,7 @@ class Pipeline:
         bodies = standing = standing_body(first, shown.appearance)
         fps, video = look.fps or VIEWS_A_SECOND, None
         if motion is not None:
-            moving, video = resolve_motion(motion, self.model, look.fps, self.progress)
+            moving, video = resolve_motion(motion, self.model, look.fps, self.progress, self.cache)
             bodies, fps = imitate_body(standing, moving, self.model), moving.fps
             turn = turn.spread(len(bodies.pose))
         if turn.turns:
@@ -239,7 +254,7 @@ class Pipeline:
             video=video,
             side_by_side=side_by_side,
             shadow=parse_color(str(look.background)) is None and turn.level,
-            notes=shown.notes,
+            notes=(*shown.notes, *([self.cache.trouble] if self.cache.trouble else [])),
             views=shown.views,
             givers=shown.givers,
         )

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import PARTS, Body, BodyModel
+from warpkit.models.bodies import PARTS, Body, BodyModel, Camera, body_digest
+from warpkit.models.cache import NO_CACHE, Cache
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.background import fill_background, person_hole
@@ -20,7 +21,8 @@ from warpkit.models.geometric.view import View, see
 from warpkit.models.media.images import read_image
 from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.recovery import Person, recover
+from warpkit.models.recovery import Detection, Person, recover_detection
+from warpkit.models.recovery.crops import Square
 
 Photos = Sequence[str | Path | np.ndarray]
 """Pictures of one person: files or uint8 RGB arrays `[H, W, 3]`."""
@@ -41,6 +43,8 @@ class Source:
     name: str
     image: np.ndarray
     person: Person
+    cache: Cache = NO_CACHE
+    """Of what is made of the photo."""
 
     def window(self, resolution: int) -> Framing:
         """The square round the person that `view` shows."""
@@ -48,15 +52,23 @@ class Source:
 
     def view(self, resolution: int) -> View:
         """The person cut out in a square of `resolution` pixels, with their own colours only."""
-        person = self.person
-        return cut_out(to_tensor(self.image), person.mask, person.body, self.window(resolution))
+        person, window = self.person, self.window(resolution)
+
+        def cut() -> View:
+            return cut_out(to_tensor(self.image), person.mask, person.body, window)
+
+        return self.cache.remember("cut-outs", (self.image, person.mask, person.body, window), cut, View, Body, Camera)
 
     def plate(self, framing: Framing) -> Tensor:
         """[3, size, size] what the photo shows in `framing` with the person gone and its borders continued."""
         picture = framing.cut(to_tensor(self.image))
         inside = framing.inside(self.person.size)
         soft = framing.cut(self.person.mask[None], "border")[0] * inside
-        return fill_background(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
+
+        def fill() -> Tensor:
+            return fill_background(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
+
+        return self.cache.remember("backgrounds", (picture, soft, inside), fill)
 
 
 @dataclass(frozen=True)
@@ -79,12 +91,25 @@ class Shown:
         return replace(self, notes=(*more, *self.notes))
 
 
+def recovered(image: np.ndarray, model: BodyModel, *, person: int | None = None, cache: Cache = NO_CACHE) -> Person:
+    """`recover`, kept with the mask at the size at which the network made it: at the photo's it is as large as that."""
+
+    def find() -> tuple[Detection, Person]:
+        seen, found = recover_detection(image, model, person=person)
+        return seen, replace(found, mask=torch.empty(0, 0))
+
+    inputs = (image, body_digest(model), person)
+    seen, found = cache.remember("bodies", inputs, find, Detection, Square, Person, Body, Camera)
+    return replace(found, mask=seen.mask)
+
+
 def read_sources(
     photos: Photos,
     model: BodyModel,
     *,
     person: int | None = None,
     progress: Progress = SILENT,
+    cache: Cache = NO_CACHE,
 ) -> list[Source]:
     """Reads `photos` (files or uint8 `[H, W, 3]` arrays) of one person and fits their body in each.
 
@@ -97,7 +122,7 @@ def read_sources(
     for number, photo in enumerate(photos, 1):
         image, name = (photo, f"photo {number}") if isinstance(photo, np.ndarray) else (read_image(photo), str(photo))
         try:
-            sources.append(Source(name, image, recover(image, model, person=person)))
+            sources.append(Source(name, image, recovered(image, model, person=person, cache=cache), cache))
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         progress.advance()
@@ -141,7 +166,9 @@ def notes(sources: Sequence[Source], person: int | None) -> tuple[str, ...]:
     return tuple(result)
 
 
-def gather(sources: list[Source], model: BodyModel, resolution: int, progress: Progress = SILENT) -> Appearance:
+def gather(
+    sources: list[Source], model: BodyModel, resolution: int, progress: Progress = SILENT, cache: Cache = NO_CACHE
+) -> Appearance:
     """The appearance of the person in `sources`, from views of `resolution` pixels a side.
 
     Raises InputError where the sources look like different people.
@@ -152,9 +179,15 @@ def gather(sources: list[Source], model: BodyModel, resolution: int, progress: P
         views.append(source.view(resolution))
         progress.advance()
     check_one_person([source.name for source in sources], views, model)
-    appearance = gather_appearance(views, model)
+    appearance = gathered(views, model, cache)
     progress.advance()
     return appearance
+
+
+def gathered(views: list[View], model: BodyModel, cache: Cache = NO_CACHE) -> Appearance:
+    """`gather_appearance`, kept."""
+    inputs = (views, body_digest(model))
+    return cache.remember("appearances", inputs, lambda: gather_appearance(views, model), Appearance)
 
 
 def standing_body(source: Source, appearance: Appearance) -> Body:

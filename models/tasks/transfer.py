@@ -8,8 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from warpkit.models.bodies import BodyModel
+from warpkit.models.cache import NO_CACHE, Cache
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.appearance import Appearance, gather_appearance
+from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.cells import CELLS, WEARABLE
 from warpkit.models.geometric.hems import read_planes
 from warpkit.models.geometric.skin import recoloured, skin_colour, skin_mask
@@ -17,7 +18,7 @@ from warpkit.models.geometric.view import View, see
 from warpkit.models.geometric.wear import Giver, put_together
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.tasks.clip import views_of
-from warpkit.models.tasks.sources import Photos, Shown, Source, check_one_person
+from warpkit.models.tasks.sources import Photos, Shown, Source, check_one_person, gathered
 
 DEFAULT = ("clothes",)
 """What is worn where nothing is said."""
@@ -79,8 +80,8 @@ def _name(one: Wear) -> str:
 class _Person:
     """Somebody whose pictures were read, and who may get another colour of skin."""
 
-    def __init__(self, sources: list[Source], resolution: int, model: BodyModel) -> None:
-        self.sources, self.resolution, self.model = sources, resolution, model
+    def __init__(self, sources: list[Source], resolution: int, model: BodyModel, cache: Cache) -> None:
+        self.sources, self.resolution, self.model, self.cache = sources, resolution, model, cache
         self.views = [source.view(resolution) for source in sources]
         check_one_person([source.name for source in sources], self.views, model)
         self.recolour: tuple[Tensor, Tensor] | None = None
@@ -102,7 +103,7 @@ class _Person:
 
     def gather(self) -> Appearance:
         """What they look like."""
-        return gather_appearance(self.seen(self.views), self.model)
+        return gathered(self.seen(self.views), self.model, self.cache)
 
     def views_of(self, shape: Tensor, resolution: int) -> list[View]:
         """Views of them at another resolution, with bodies of `shape` `[1, K]`."""
@@ -113,10 +114,15 @@ class Dressing:
     """People whose pictures were read, and who gives what to the first of them, the wearer."""
 
     def __init__(
-        self, people: Sequence[list[Source]], cells: Sequence[tuple[str, ...]], resolution: int, model: BodyModel
+        self,
+        people: Sequence[list[Source]],
+        cells: Sequence[tuple[str, ...]],
+        resolution: int,
+        model: BodyModel,
+        cache: Cache = NO_CACHE,
     ) -> None:
         """`cells`: of each of `people`, from `who_gives`. `resolution`: of the pictures that they are gathered from."""
-        self.people = [_Person(sources, resolution, model) for sources in people]
+        self.people = [_Person(sources, resolution, model, cache) for sources in people]
         self.cells, self.model = cells, model
 
     def shown(self, progress: Progress = SILENT) -> Shown:

@@ -98,19 +98,6 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def body_digest(model: BodyModel) -> str:
-    """SHA-256 of a body model: its name and the file it was read from, or, where it has none, all its numbers."""
-    total = hashlib.sha256(model.name.encode())
-    path = getattr(model, "path", None)
-    if path is not None:
-        total.update(Path(path).read_bytes())
-        return total.hexdigest()
-    for name, value in sorted(model.named_buffers()):  # type: ignore[attr-defined]
-        total.update(f"\0{name}{value.dtype}{tuple(value.shape)}".encode())
-        total.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
-
-
 @lru_cache(maxsize=1)
 def _networks_digest() -> str:
     files = sorted((Path(networks.__file__).parent / "data").glob("*.tflite"))

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from warpkit.models.bodies import BodyModel
+from warpkit.models.bodies import BodyModel, body_digest
 from warpkit.models.data.clips.footage import Footage, OpenFootage
 from warpkit.models.data.clips.layouts import Video, read_layout
-from warpkit.models.data.clips.maker import PASSES, Maker, Outcome, Settings, body_digest
+from warpkit.models.data.clips.maker import PASSES, Maker, Outcome, Settings
 from warpkit.models.data.clips.store import Entry, Index, clip_path, locked, recovered_path
 from warpkit.models.errors import InputError
 from warpkit.models.progress import SILENT, Progress

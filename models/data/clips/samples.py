@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from warpkit.models.batch import Pictures
-from warpkit.models.bodies import BodyModel, Camera
+from warpkit.models.bodies import BodyModel, Camera, body_digest
 from warpkit.models.data.clips.layouts import TEST_SHARE, Split, split_videos
-from warpkit.models.data.clips.maker import LEAST_FRAMES, body_digest
+from warpkit.models.data.clips.maker import LEAST_FRAMES
 from warpkit.models.data.clips.store import Entry, Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
 
