@@ -18,12 +18,12 @@ with needs_extra("person"):
     from PIL import Image, ImageDraw
 
 SOURCES = (
-    (230, 120, 30), (70, 160, 240), (60, 190, 110), (240, 200, 60),
-    (200, 90, 200), (100, 220, 220), (220, 80, 90), (150, 120, 250),
+    (245, 150, 40), (150, 90, 250), (60, 200, 120), (70, 190, 240),
+    (240, 215, 70), (240, 110, 190), (220, 80, 70), (70, 110, 240),
 )  # fmt: skip
 """A colour for each source picture; with more of them they begin again."""
-UNKNOWN = (112, 112, 120)
-"""What no source gives."""
+UNKNOWN = (72, 72, 80)
+"""What no source gives: darker than any mixture of theirs."""
 WARNING = (255, 40, 160)
 LEFT, RIGHT, MIDDLE = (250, 150, 60), (80, 160, 250), (225, 225, 230)
 """Limbs of either side of the body, and its trunk."""
