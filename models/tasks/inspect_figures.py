@@ -105,7 +105,9 @@ def _unnumbered(seen: Inspection) -> Iterator[tuple[str, list[Figure]]]:
 def title_of(seen: Inspection) -> str:
     """What a sheet of all figures is called."""
     clip, drawn = seen.clip, "geometry alone" if seen.network is None else "a trained system"
-    when = f"Frame {seen.index} of {len(clip)}, at {seen.index / float(clip.fps):.2f} s" if len(clip) > 1 else "One view"
+    when = (
+        f"Frame {seen.index} of {len(clip)}, at {seen.index / float(clip.fps):.2f} s" if len(clip) > 1 else "One view"
+    )
     return f"{when}, drawn by {drawn}"
 
 
