@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.data.clips import ClipSamples
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.errors import InputError
-from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks.training import CLIPS, CONFIGS, PEOPLE, make_plan, open_samples, read_plan, train
+from warpkit.models.systems.liquid_warping import PRESETS, build
+from warpkit.models.systems.liquid_warping.checkpoints import load, save
+from warpkit.models.tasks.training import CLIPS, CONFIGS, PEOPLE, make_plan, open_samples, read_plan, read_start, train
 
 TINY = """
 [system]
@@ -70,6 +72,26 @@ def test_a_training_is_one_command_and_so_is_going_on(tiny: Path, tmp_path: Path
     assert "trained, 3 of 3 steps" in more.stdout
     system = load(out / "compact.safetensors")  # the system's own loader knows it
     assert system.preset.name == "small"
+
+
+def test_a_training_begins_with_a_saved_system_or_another_training(tiny: Path, tmp_path: Path) -> None:
+    system = build("small")
+    save(system, tmp_path / "alone.safetensors")
+    begun = train(read_plan(tiny), None, device="cpu", start=read_start(tmp_path / "alone.safetensors"))
+    begun.folder = tmp_path
+    begun.save()
+    again = train(read_plan(tiny), None, device="cpu", start=read_start(tmp_path / "last.safetensors"))
+    for name, value in system.generator.state_dict().items():
+        assert torch.equal(begun.module.generator.state_dict()[name], value)
+        assert torch.equal(again.module.generator.state_dict()[name], value)
+    save(build(replace(PRESETS["paper"], width=8)), tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="is of the preset 'paper', but 'small' is to be trained"):
+        train(read_plan(tiny), None, device="cpu", start=read_start(tmp_path / "other.safetensors"))
+    with pytest.raises(InputError, match=r"what draws is the compact\.safetensors"):
+        load(tmp_path / "last.safetensors")
+    (tmp_path / "half.safetensors").write_bytes((tmp_path / "alone.safetensors").read_bytes()[:1000])
+    with pytest.raises(InputError, match="truncated or no safetensors file"):
+        read_start(tmp_path / "half.safetensors")
 
 
 def test_minutes_end_it_with_a_checkpoint(tiny: Path, tmp_path: Path) -> None:

@@ -33,13 +33,12 @@ def train(
 
         from warpkit.models.progress import SILENT
         from warpkit.models.tasks import training
-        from warpkit.models.training import load_checkpoint
 
         if threads is not None:
             torch.set_num_threads(threads)
         changes: dict[str, Any] = {"training": {"steps": steps}} if steps is not None else {}
         plan = training.read_plan(config, changes)
-        found = None if start is None else load_checkpoint(start)
+        found = None if start is None else training.read_start(start)
         trainer = training.train(plan, out, device=device, start=found, progress=bars, tell=tell)
         if not errors.is_terminal:
             trainer.progress = SILENT  # a log has the lines that are told

@@ -24,9 +24,9 @@ from warpkit.models.systems.liquid_warping import (
     build,
     perceptual_loss,
 )
-from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
+from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
 from warpkit.models.tasks.choices import choose_device
-from warpkit.models.training import Checkpoint, Samples, TrainConfig, Trainer, check_keys
+from warpkit.models.training import Checkpoint, Samples, TrainConfig, Trainer, check_keys, load_checkpoint
 from warpkit.models.weights import features, find, how_to_get
 
 CONFIGS = Path(__file__).parent.parent / "training" / "configs"
@@ -277,6 +277,22 @@ def train(
         progress=progress,
         tell=tell,
     )
+
+
+def read_start(path: Path) -> Checkpoint:
+    """The weights that a training is to begin with: of another training, or of a system that was saved by itself.
+
+    Raises InputError where the file is neither.
+    """
+    try:
+        return load_checkpoint(path)
+    except InputError as no_training:
+        try:
+            system = load(path)
+        except InputError:
+            raise no_training from None
+    weights = {f"generator.{name}": value for name, value in system.generator.state_dict().items()}
+    return Checkpoint("compact", 0, {"system": {"name": "liquid_warping", "preset": system.preset.name}}, weights)
 
 
 def _silent(line: str) -> None:

@@ -48,6 +48,10 @@ def load(path: Path, preset: Preset | str | None = None) -> LiquidWarping:
         InputError: no such file; not whole; with pickled code; not of this system; of another preset.
     """
     state, about = read_state(path)
+    if about.get("kind") == "exact":
+        raise InputError(
+            f"{path}: holds the whole state of a training; what draws is the compact.safetensors that lies beside it"
+        )
     if about.get("format") != FORMAT:
         raise InputError(
             f"{path}: does not say that it holds weights of this system ({FORMAT}); weights in the public code's "
