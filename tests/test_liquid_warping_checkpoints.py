@@ -12,7 +12,15 @@ from liquid_warping_scene import scene
 
 from warpkit.models.errors import InputError
 from warpkit.models.systems.liquid_warping import PRESETS, Sources, build
-from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load, load_public, read_state, rename, save
+from warpkit.models.systems.liquid_warping.checkpoints import (
+    FORMAT,
+    load,
+    load_public,
+    read_about,
+    read_state,
+    rename,
+    save,
+)
 from warpkit.models.systems.liquid_warping.inputs import foreground, person_hole, warped_sources
 
 PUBLIC = replace(PRESETS["ipercore"], width=8, discriminator_width=8)
@@ -104,6 +112,11 @@ def test_pickled_code_is_refused_and_not_run(tmp_path, monkeypatch):
             read_state(tmp_path / name)
         with pytest.raises(InputError, match="never run"):
             load_public(tmp_path / name)
+        renamed = tmp_path / "d.safetensors"
+        renamed.write_bytes((tmp_path / name).read_bytes())
+        for read in (load, read_state, read_about):
+            with pytest.raises(InputError, match="no safetensors file but a pickled one; code in weights is never run"):
+                read(renamed)
     assert not (tmp_path / "exploded").exists()
 
 

@@ -18,6 +18,7 @@ from training_scene import ABOUT, Noise, StandIn, settings, trainer
 
 from warpkit.models.batch import Pictures
 from warpkit.models.errors import InputError
+from warpkit.models.features.state import is_pickle
 from warpkit.models.progress import Silent
 from warpkit.models.training import EMA, Advice, TrainConfig, Trainer, load_checkpoint, load_weights
 from warpkit.models.training.checkpoint import Checkpoint, compact, save_checkpoint
@@ -317,6 +318,21 @@ def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     last.write_bytes(last.read_bytes()[:-100])
     with pytest.raises(InputError, match="truncated"):
         trainer(tmp_path)
+
+
+def test_a_checkpoint_is_no_pickle_whatever_the_length_of_its_header(tmp_path: Path) -> None:
+    """The length comes first: 640 reads as the first bytes of a pickle, 19280 as those of a zip file."""
+    path, lengths = tmp_path / "a.safetensors", set()
+    for length in (640, 896, 1152, 1408, 19280):
+        for padding in range(length - 400, length):
+            kept = Checkpoint("compact", 1, {"a": "x" * padding}, {"generator.a": torch.zeros(1)})
+            save_checkpoint(path, kept)
+            if int.from_bytes(path.read_bytes()[:8], "little") == length:
+                assert load_checkpoint(path).about == kept.about
+                assert not is_pickle(path)
+                lengths.add(length)
+                break
+    assert lengths == {640, 896, 1152, 1408, 19280}
 
 
 def test_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:

@@ -29,10 +29,21 @@ def read_state(path: Path) -> State:
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
+def is_pickle(path: Path) -> bool:
+    """Whether a file that is there begins as pickles do, alone or as PyTorch packs them, whatever it is called."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    # safetensors begin with the length of their header, which may be any number, and go on with a brace
+    bare = start[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") and start[8:] != b"{"
+    return bare or start.startswith(b"PK\x03\x04")
+
+
 def _safetensors(path: Path) -> State:
     with needs_extra("metrics"):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
+    if is_pickle(path):
+        raise InputError(f"{path}: is a pickled file, which could run code, under another name; it was not opened")
     try:
         return load_file(path)
     except SafetensorError as error:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.features.state import is_pickle
 from warpkit.models.media.output import whole
 
 FORMAT = "warpkit checkpoint 1"
@@ -83,11 +84,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            start = file.read(2)
+        pickled = is_pickle(path)
     except OSError as error:
         raise InputError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
-    if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    if pickled:
         raise InputError(
             f"checkpoint {path} is a pickled file, which may run code when read; only safetensors are taken"
         )

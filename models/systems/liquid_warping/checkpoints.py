@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from warpkit.models.errors import InputError, needs_extra
+from warpkit.models.features.state import is_pickle
 from warpkit.models.media.output import whole
 from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset
 from warpkit.models.systems.liquid_warping.system import LiquidWarping
@@ -83,6 +84,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path}: there is no such file")
     again = "copy or download it again"
     if path.suffix == ".safetensors":
+        _no_pickle(path)
         with needs_extra("person"):
             from safetensors import SafetensorError, safe_open
         try:
@@ -104,10 +106,18 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return dict(state), {}
 
 
+def _no_pickle(path: Path) -> None:
+    if is_pickle(path):
+        raise InputError(
+            f"{path}: is no safetensors file but a pickled one; code in weights is never run. Ask for safetensors"
+        )
+
+
 def read_about(path: Path) -> dict[str, str]:
     """What a safetensors file says of itself, without its tensors. Raises InputError as `read_state`."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
+    _no_pickle(path)
     with needs_extra("person"):
         from safetensors import SafetensorError, safe_open
     try:
