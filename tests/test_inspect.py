@@ -175,6 +175,19 @@ def test_the_middle_is_what_is_looked_at_and_other_frames_do_not_exist(clip: Cli
             inspect(clip, index)
 
 
+def test_a_frame_that_nobody_is_in_has_figures_too(clip: Clip) -> None:
+    far = replace(clip.framing, left=clip.framing.left + 1e4)
+    alone = Clip(
+        *(clip.model, clip.sources, clip.appearance, clip.bodies, far, torch.zeros(3, SIZE, SIZE)),
+        fps=25.0,
+        device=torch.device("cpu"),
+    )
+    figures = figures_of(inspect(alone, 0))
+    for name in ("target_faces", "target_depth", "flow_photo1", "visible_photo2", "geometric_sources"):
+        assert (figures[name].image == np.array(PAPER)).all(), name
+    assert "target_faces_close" not in figures
+
+
 def test_what_geometry_does_not_make_is_left_out(clip: Clip, seen: Inspection, figures: dict[str, Figure]) -> None:
     assert seen.network is None
     assert not [name for name in figures if name.startswith("network")]

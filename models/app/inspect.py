@@ -10,10 +10,12 @@ from warpkit.models.app.options import (
     Background,
     BodyFolder,
     BodyName,
+    Cached,
     Debug,
     Device,
     Elevation,
     Force,
+    Fps,
     Photos,
     RendererName,
     Roll,
@@ -52,7 +54,9 @@ def inspect(
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
+    cache: Cached = True,
     person: Which = None,
+    fps: Fps = None,
     renderer: RendererName = None,
     weights: Weights = None,
     force: Force = False,
@@ -68,13 +72,14 @@ def inspect(
 
         check_folder_output(out, overwrite=force)
         turn = Turn.parse(azimuth or (TURNED if motion is None else "0"), elevation, roll, shift)
-        given, look = [parse_wear(text) for text in wear or []], Look(size, background)
+        given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,  # type: ignore[arg-type]  # checked there
             body=body,
             body_folder=body_folder,
             device=device,
+            cache=cache,
             progress=bars,
         )
         if given:

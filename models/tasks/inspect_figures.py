@@ -260,6 +260,7 @@ def _of_flow(seen: Inspection) -> list[Figure]:
     assert seen.flow.visible is not None
     given = seen.flow.visible[0]
     reach = reach_of(seen.move, given)
+    hidden = "hidden there" if seen.clip.appearance.faces is None else "hidden there, or another's"
     figures = []
     for number, (move, visible) in enumerate(zip(seen.move, seen.visible, strict=True)):
         share = int((visible & covered).sum()) / max(int(covered.sum()), 1)
@@ -269,7 +270,7 @@ def _of_flow(seen: Inspection) -> list[Figure]:
             Figure(
                 f"flow_photo{number + 1}",
                 f"Flow from photo {number + 1}",
-                "How far each point went from its place there; white stays.",
+                "Which way and how far each point went from its place there; white stays.",
                 draw_flow(move, given[number], reach),
                 key=draw_wheel(reach),
             ),
@@ -278,7 +279,7 @@ def _of_flow(seen: Inspection) -> list[Figure]:
                 f"Visible in photo {number + 1}",
                 f"Surface that it shows, by its depth: {100 * share:.0f} % of the person.",
                 draw_shares(own, (covered & ~visible).float()),
-                (_key(number), ("hidden there", UNKNOWN)),
+                (_key(number), (hidden, UNKNOWN)),
             ),
         ]
     return [replace(one, focus=_focus(covered)) for one in figures]
