@@ -21,7 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import warpkit
-from warpkit.models import Look, Pipeline, Turn
+from warpkit.models import Look, Pipeline, Travel, Turn
 from warpkit.models.app import INTERRUPTED, REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.data.motion_library import MOTIONS
@@ -74,6 +74,7 @@ class MadeUp:
     size = (64, 64)
     device = "cpu"
     audio_from = None
+    transparent = False
 
     def __init__(self, notes: tuple[str, ...] = ()) -> None:
         self.notes = list(notes)
@@ -149,7 +150,7 @@ def test_imitate_writes_the_video_the_frames_and_the_notes(
     assert call == {
         "photos": [photo, photo], "motion": "walk", "look": Look(64, "white", 12.0), "person": 2, "device": "cpu",
         "side_by_side": True, "body": "anny", "body_folder": None, "renderer": None, "weights": None,
-        "cache": True, "turn": Turn([0.0], [0.0], [0.0]),
+        "cache": True, "turn": Turn([0.0], [0.0], [0.0]), "travel": Travel(),
     }  # fmt: skip
 
 
@@ -219,6 +220,37 @@ def test_values_that_cannot_be_are_refused(
 ) -> None:
     options = ["--motion", "walk", "--out", tmp_path / "a.mp4", option, value]
     assert sentence in sentence_of(warpkit_command("imitate", photo, *options))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--background", "transparent"], "a .mp4 cannot be transparent; .webm and .mov can, and PNG files"),
+        (["--background", "reference"], "background reference needs a video as the motion"),
+        (["--camera", "copy"], "camera copy needs a video as the motion"),
+        (["--camera", "away"], "camera must be path, stay, follow, copy, not 'away'"),
+        (["--camera", "follow", "--frame", "photo"], "camera follow does not go with frame photo"),
+        (["--frame", "photo", "--side-by-side"], "side by side shows three opaque squares"),
+        (["--smooth", "9"], "smoothed over 0 to 5 seconds, not 9"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    tmp_path: Path, photo: Path, options: list[str], sentence: str
+) -> None:
+    told = sentence_of(warpkit_command("imitate", photo, "--motion", "walk", "--out", tmp_path / "a.mp4", *options))
+    assert sentence in told
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_sheets_and_views_that_contradict_their_background_are_refused(tmp_path: Path, photo: Path) -> None:
+    def told(*options: object) -> str:
+        return sentence_of(warpkit_command("view", photo, *options))
+
+    assert "a .jpg cannot be transparent" in told(
+        "--azimuth", 30, "--out", tmp_path / "a.jpg", "--background", "transparent"
+    )
+    assert "a sheet is opaque" in told("--sheet", "--out", tmp_path / "a.png", "--background", "transparent")
+    assert "here nothing moves" in told("--out", tmp_path / "a.mp4", "--background", "reference")
 
 
 @pytest.mark.parametrize(
@@ -319,9 +351,9 @@ def test_out_of_memory_says_what_to_lower(tmp_path: Path, photo: Path, monkeypat
 SLOW = """
 import numpy as np, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
-from warpkit.models import Look, Pipeline, Turn
+from warpkit.models import Look, Pipeline, Travel, Turn
 class Slow:
-    fps, num_frames, size, device, audio_from, notes = 25, 10**6, (64, 64), 'cpu', None, []
+    fps, num_frames, size, device, audio_from, notes, transparent = 25, 10**6, (64, 64), 'cpu', None, [], False
     def __iter__(self):
         while True:
             yield np.random.randint(0, 255, (64, 64, 3), np.uint8)

@@ -19,7 +19,7 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 TASKS = ("imitate", "view", "transfer")
 WRITING = {"out", "frames", "sheet", "force", "debug"}
 """What the command line writes, and how: nobody else's business."""
-SHORTHANDS = {"look", "turn"}
+SHORTHANDS = {"look", "turn", "travel"}
 """Arguments that hold several options as fields."""
 OTHERS: dict[str, tuple[str, Any]] = {
     "motion": ("wave", "wave"),
@@ -30,6 +30,10 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "shift": ("0.5,0", (0.5, 0)),
     "size": ("256", 256),
     "background": ("white", "white"),
+    "frame": ("photo", "photo"),
+    "camera": ("stay", "stay"),
+    "smooth": ("0.2", 0.2),
+    "slide": (None, True),
     "fps": ("12", 12.0),
     "body": ("smplx", "smplx"),
     "body_folder": ("bodies", Path("bodies")),
@@ -53,7 +57,7 @@ def of_python(task: str) -> dict[str, Any]:
     """Names and defaults of all options that a task has in Python."""
     own = parameters(getattr(Pipeline, task))
     flat = {name: default for name, default in own.items() if name not in SHORTHANDS}
-    for name in SHORTHANDS:
+    for name in SHORTHANDS & set(own):
         flat |= {field.name: getattr(own[name], field.name) for field in fields(own[name])}
     return flat | parameters(Pipeline.from_pretrained)
 
@@ -106,7 +110,9 @@ def test_an_option_arrives_under_its_name_and_changes_nothing_else(
         result = CliRunner().invoke(app, [task, "photo.jpg", "--out", "out.mp4", *needed, *options])
         assert "this is far enough" in result.stderr, result.stderr
         flat = {name: value for name, value in came.items() if name not in {*SHORTHANDS, "self", "progress", "photos"}}
-        return flat | asdict(came["look"]) | asdict(came["turn"])
+        for name in SHORTHANDS & set(came):
+            flat |= asdict(came[name])
+        return flat
 
     usual = arrived()
     for name, option in of_command(task).items():

@@ -29,21 +29,23 @@ def is_picture(out: Path) -> bool:
     return out.suffix.lower() not in ENDINGS
 
 
-def check_outputs(out: Path, frames: Path | None, force: bool) -> None:
+def check_outputs(out: Path, frames: Path | None, force: bool, transparent: bool = False) -> None:
     """Raises InputError where something could not be written later: a video or a picture, and a folder of frames."""
     from warpkit.models.media.images import check_image_output
     from warpkit.models.media.output import check_folder_output
     from warpkit.models.media.video import check_video_output
 
-    (check_image_output if is_picture(out) else check_video_output)(out, overwrite=force)
+    (check_image_output if is_picture(out) else check_video_output)(out, overwrite=force, transparent=transparent)
     if frames is not None:
         check_folder_output(frames, overwrite=force)
 
 
-def check_views(out: Path, count: int, as_sheet: bool) -> None:
+def check_views(out: Path, count: int, as_sheet: bool, transparent: bool = False) -> None:
     """Raises InputError where `count` views do not go into `out`."""
     from warpkit.models.errors import InputError
 
+    if as_sheet and transparent:
+        raise InputError("a sheet is opaque: leave out --sheet, or choose another background than transparent")
     if not is_picture(out):
         if as_sheet:
             raise InputError(f"a sheet is a picture: {out} must end in .png or .jpg with --sheet")
@@ -82,7 +84,11 @@ def write(
         writers: list[VideoWriter | FrameWriter] = []
         if not picture:
             writers.append(
-                outputs.enter_context(VideoWriter(out, clip.fps, audio_from=clip.audio_from, overwrite=force))
+                outputs.enter_context(
+                    VideoWriter(
+                        out, clip.fps, audio_from=clip.audio_from, overwrite=force, transparent=clip.transparent
+                    )
+                )
             )
         if frames is not None:
             writers.append(outputs.enter_context(FrameWriter(frames, overwrite=force)))

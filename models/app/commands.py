@@ -15,17 +15,21 @@ from warpkit.models.app.options import (
     BodyFolder,
     BodyName,
     Cached,
+    Camera,
     Debug,
     Device,
     Elevation,
     Force,
     Fps,
+    Frame,
     Frames,
     Photos,
     RendererName,
     Roll,
     Shift,
     Size,
+    Slide,
+    Smooth,
     Weights,
     Which,
 )
@@ -66,12 +70,16 @@ def imitate(
     photos: Photos,
     motion: Annotated[str, typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, or a video.")],
     out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov, .mkv or .webm).")],
+    camera: Camera = None,
+    smooth: Smooth = None,
+    slide: Slide = False,
     azimuth: Azimuth = "0",
     elevation: Elevation = "0",
     roll: Roll = "0",
     shift: Shift = "0,0",
     size: Size = 512,
     background: Background = "keep",
+    frame: Frame = "square",
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
@@ -89,15 +97,16 @@ def imitate(
 ) -> None:
     """The person in the photos moves as the reference does."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Look, Pipeline, Turn
+        from warpkit.models import Look, Pipeline, Travel, Turn
         from warpkit.models.app.clip import write
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
 
-        check_video_output(out, overwrite=force)
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
+        check_video_output(out, overwrite=force, transparent=look.transparent)
         if frames is not None:
             check_folder_output(frames, overwrite=force)
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps)
+        travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,  # type: ignore[arg-type]  # checked there
@@ -107,7 +116,9 @@ def imitate(
             cache=cache,
             progress=bars,
         )
-        result = pipe.imitate(photos, motion, turn=turn, look=look, person=person, side_by_side=side_by_side)
+        result = pipe.imitate(
+            photos, motion, travel=travel, turn=turn, look=look, person=person, side_by_side=side_by_side
+        )
         write(result, out, bars, frames=frames, force=force)
 
 

@@ -7,7 +7,24 @@ import typer
 
 Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")]
 Size = Annotated[int, typer.Option("--size", help="Height and width of the frames, pixels.")]
-Background = Annotated[str, typer.Option("--background", help="keep, a colour (white, #20a040), or a picture.")]
+Background = Annotated[
+    str, typer.Option("--background", help="keep, transparent, reference (a video's own), a colour or a picture.")
+]
+Frame = Annotated[
+    str, typer.Option("--frame", help="square, or photo: the whole first photo at its own resolution, whatever --size.")
+]
+Camera = Annotated[
+    str | None,
+    typer.Option(
+        "--camera",
+        help="path (stands still), stay (the person on the spot), follow (goes with them), copy (as the reference's).",
+    ),
+]
+Smooth = Annotated[
+    float | None,
+    typer.Option("--smooth", help="Seconds that the motion is smoothed over; 0.06 for a video, else 0, if not given."),
+]
+Slide = Annotated[bool, typer.Option("--slide", help="Leave feet as the motion has them, even if they slide.")]
 Elevation = Annotated[
     str,
     typer.Option("--elevation", help="Degrees of the camera above the horizon: 30, or 0,90,180, or start:stop:step."),

@@ -12,17 +12,21 @@ from warpkit.models.app.options import (
     BodyFolder,
     BodyName,
     Cached,
+    Camera,
     Debug,
     Device,
     Elevation,
     Force,
     Fps,
+    Frame,
     Frames,
     RendererName,
     Roll,
     Sheet,
     Shift,
     Size,
+    Slide,
+    Smooth,
     Weights,
     Which,
 )
@@ -43,6 +47,9 @@ def transfer(
     motion: Annotated[
         str | None, typer.Option(help="Also moves: a motion's name (see `warpkit motions`), a .npz file, or a video.")
     ] = None,
+    camera: Camera = None,
+    smooth: Smooth = None,
+    slide: Slide = False,
     azimuth: Azimuth = "0",
     elevation: Elevation = "0",
     roll: Roll = "0",
@@ -50,6 +57,7 @@ def transfer(
     sheet: Sheet = False,
     size: Size = 512,
     background: Background = "keep",
+    frame: Frame = "square",
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
@@ -67,19 +75,20 @@ def transfer(
     Parts: clothes (where none is named), upper, lower, head, hair, face, torso, arms, hands, legs, feet, left_arm, …
     """
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Look, Pipeline, Turn
+        from warpkit.models import Look, Pipeline, Travel, Turn
         from warpkit.models.app.clip import check_outputs, check_views, is_picture, write
         from warpkit.models.errors import InputError
         from warpkit.models.media.video import ENDINGS
         from warpkit.models.tasks.transfer import parse_wear
 
-        check_outputs(out, frames, force)
         given = [parse_wear(text) for text in wear]
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps)
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
+        check_outputs(out, frames, force, look.transparent)
         if motion is None:
-            check_views(out, len(turn), sheet)
+            check_views(out, len(turn), sheet, look.transparent)
         elif is_picture(out) or sheet:
             raise InputError(f"a motion is written as a video: {out} must end in {', '.join(ENDINGS)}, without --sheet")
+        travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,  # type: ignore[arg-type]  # checked there
@@ -89,5 +98,5 @@ def transfer(
             cache=cache,
             progress=bars,
         )
-        result = pipe.transfer(photos, given, motion=motion, turn=turn, look=look, person=person)
+        result = pipe.transfer(photos, given, motion=motion, travel=travel, turn=turn, look=look, person=person)
         write(result, out, bars, frames=frames, labels=turn.labels, sheet=sheet, force=force)

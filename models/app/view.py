@@ -17,6 +17,7 @@ from warpkit.models.app.options import (
     Elevation,
     Force,
     Fps,
+    Frame,
     Frames,
     Photos,
     RendererName,
@@ -41,6 +42,7 @@ def view(
     sheet: Sheet = False,
     size: Size = 512,
     background: Background = "keep",
+    frame: Frame = "square",
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
@@ -58,9 +60,9 @@ def view(
         from warpkit.models import Look, Pipeline, Turn
         from warpkit.models.app.clip import check_outputs, check_views, write
 
-        check_outputs(out, frames, force)
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps)
-        check_views(out, len(turn), sheet)
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
+        check_outputs(out, frames, force, look.transparent)
+        check_views(out, len(turn), sheet, look.transparent)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,  # type: ignore[arg-type]  # checked there

@@ -1,7 +1,7 @@
 """A motion and its file: joint rotations by name, the pelvis' path through the picture, the apparent size."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 from warpkit.models.bodies import JOINTS, Body, BodyModel
-from warpkit.models.bodies.rotations import slerp
+from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle, nearest_rotation, slerp
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.smoothing import smooth
+
+STEADY = 5.0
+"""The apparent size is smoothed over so many times as long: it changes slowly, and a weak-perspective fit is unsure."""
 
 
 class Clip(Protocol):
@@ -27,6 +31,30 @@ class Clip(Protocol):
         """Frames per second."""
         ...
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames in pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the body that made a motion was seen in frame 0."""
+
+    pelvis: tuple[float, float]
+    """Pixels, right and down."""
+    scale: float
+    """Pixels per metre."""
+    picture: tuple[int, int]
+    """Height and width of the frames in pixels."""
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.pelvis).all() or not 0 < self.scale < np.inf or min(self.picture) < 1:
+            raise InputError(
+                f"a motion's place must be a point, pixels per metre and a picture's size, not {self.pelvis}, "
+                f"{self.scale}, {self.picture}"
+            )
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -37,6 +65,7 @@ class Motion:
     path: Tensor  # [T, 2] metres the pelvis moved in the picture since frame 0: right, down
     scale: Tensor  # [T] apparent size relative to frame 0; towards the camera > 1
     height: float  # metres: of the body that made the motion
+    place: Place | None = None  # in the pictures it was taken from, if it was
 
     def __post_init__(self) -> None:
         frames = len(self.rotations)
@@ -77,7 +106,19 @@ class Motion:
             return torch.lerp(values[before], values[after], weight.view(-1, *[1] * (values.ndim - 1)))
 
         rotations = slerp(self.rotations[before], self.rotations[after], weight[:, None])
-        return Motion(fps, rotations, between(self.path), between(self.scale), self.height)
+        return Motion(fps, rotations, between(self.path), between(self.scale), self.height, self.place)
+
+    def smoothed(self, seconds: float) -> "Motion":
+        """The same motion without its tremor: `smooth` over `seconds`, the apparent size over `STEADY` times as long.
+
+        Raises InputError where `seconds` is negative or longer than 5.
+        """
+        if not 0 <= seconds <= 5:
+            raise InputError(f"a motion is smoothed over 0 to 5 seconds, not {seconds:g}")
+        turned = smooth(axis_angle_to_matrix(self.rotations), self.fps, seconds)
+        rotations = matrix_to_axis_angle(nearest_rotation(turned)) if seconds else self.rotations
+        scale = smooth(self.scale.log(), self.fps, STEADY * seconds).exp()
+        return replace(self, rotations=rotations, path=smooth(self.path, self.fps, seconds), scale=scale)
 
     @classmethod
     def from_clip(cls, clip: Clip, model: BodyModel) -> "Motion":
@@ -92,10 +133,19 @@ class Motion:
         with torch.no_grad():
             height = float(model.height(clip.body.shape[:1]))
         path = (camera.offset - camera.offset[:1]) / first[:, None]
-        return cls(clip.fps, clip.body.pose.detach(), path.detach(), (camera.scale / first).detach(), height)
+        x, y = camera.offset[0].tolist()
+        place = Place((x, y), float(first), clip.size)
+        return cls(clip.fps, clip.body.pose.detach(), path.detach(), (camera.scale / first).detach(), height, place)
 
     def save(self, path: Path | str) -> None:
         """Write the file that `docs/motions.md` describes."""
+        placed = {}
+        if self.place is not None:
+            placed = {
+                "pelvis": np.array(self.place.pelvis, np.float64),
+                "pixels_per_metre": np.float64(self.place.scale),
+                "picture": np.array(self.place.picture, np.int64),
+            }
         with Path(path).open("wb") as file:
             np.savez_compressed(
                 file,
@@ -105,6 +155,7 @@ class Motion:
                 path=self.path.cpu().numpy().astype(np.float32),
                 scale=self.scale.cpu().numpy().astype(np.float32),
                 height=np.float64(self.height),
+                **placed,  # type: ignore[arg-type]  # names, not options
             )
 
     @classmethod
@@ -150,7 +201,23 @@ class Motion:
             path=_numbers(arrays, "path") if "path" in arrays else torch.zeros(len(rotations), 2),
             scale=_numbers(arrays, "scale") if "scale" in arrays else torch.ones(len(rotations)),
             height=_number(arrays, "height"),
+            place=_place(arrays),
         )
+
+
+def _place(arrays: dict[str, np.ndarray]) -> Place | None:
+    keys = ("pelvis", "pixels_per_metre", "picture")
+    given = [key for key in keys if key in arrays]
+    if not given:
+        return None
+    if len(given) < len(keys):
+        raise InputError(f"a motion file has all of {', '.join(keys)} or none, but it has only {', '.join(given)}")
+    pelvis, picture = _numbers(arrays, "pelvis").flatten(), _numbers(arrays, "picture").flatten()
+    if len(pelvis) != 2 or len(picture) != 2:
+        raise InputError("pelvis and picture must be two numbers each")
+    x, y = pelvis.tolist()
+    height, width = picture.tolist()
+    return Place((x, y), _number(arrays, "pixels_per_metre"), (int(height), int(width)))
 
 
 def _numbers(arrays: dict[str, np.ndarray], name: str) -> Tensor:

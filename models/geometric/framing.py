@@ -10,14 +10,21 @@ from warpkit.models.bodies import Body, Camera
 
 @dataclass(frozen=True)
 class Framing:
-    """A square of the picture shown at `size` pixels a side."""
+    """A square of the picture shown at `size` pixels a side; an upright or a lying rectangle where `rows` says so."""
 
     left: float
     top: float
     side: float
-    """Pixels of the picture; the square may reach beyond it."""
+    """Pixels of the picture across; the square may reach beyond it."""
     size: int
-    """Pixels of the frame."""
+    """Pixels of the frame across."""
+    rows: int | None = None
+    """Pixels of the frame down; as many as across if None."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the frame in pixels."""
+        return self.rows or self.size, self.size
 
     @property
     def zoom(self) -> float:
@@ -34,27 +41,49 @@ class Framing:
         return Body(body.pose, body.shape, self.camera(body.camera))
 
     def cut(self, picture: Tensor, outside: str = "reflect") -> Tensor:
-        """The square of `picture` `[C, H, W]` as `[C, size, size]`, smoothed when it shrinks.
+        """The square of `picture` `[C, H, W]` as `[C, size, size]`, smoothed when it shrinks; whole pixels as they are.
 
         Beyond the picture: its reflection ("reflect") or its border's colour ("border").
         """
-        shrink = 1.0 / self.zoom
         height, width = picture.shape[-2:]
+        down, across = self.shape
+        if self.zoom == 1 and self.left % 1 == 0 and self.top % 1 == 0:
+            left, top = int(self.left), int(self.top)
+            if left >= 0 and top >= 0 and left + across <= width and top + down <= height:
+                return picture[:, top : top + down, left : left + across].clone()
+        shrink = 1.0 / self.zoom
         if shrink > 1.0:  # shrink the whole picture with a filter first, then sample what is left at one to one
             new = max(1, round(height / shrink)), max(1, round(width / shrink))
             picture = torch.nn.functional.interpolate(picture[None], new, mode="bilinear", antialias=True)[0]
-        steps = (torch.arange(self.size, device=picture.device) + 0.5) / self.size * self.side
-        x = (self.left + steps) / width * 2 - 1
-        y = (self.top + steps) / height * 2 - 1
-        grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)[None].to(picture)
+        y, x = (steps.to(picture.device) for steps in self._steps())
+        grid = torch.stack(torch.meshgrid(y / height * 2 - 1, x / width * 2 - 1, indexing="ij")[::-1], -1)[None]
         mode = "reflection" if outside == "reflect" else outside
-        return torch.nn.functional.grid_sample(picture[None], grid, padding_mode=mode, align_corners=False)[0]
+        sampled = torch.nn.functional.grid_sample(
+            picture[None], grid.to(picture), padding_mode=mode, align_corners=False
+        )
+        return sampled[0]
+
+    def _steps(self) -> tuple[Tensor, Tensor]:
+        """Where the frame's rows and columns lie in the picture, pixels."""
+        down, across = self.shape
+        return (
+            self.top + (torch.arange(down) + 0.5) / across * self.side,
+            self.left + (torch.arange(across) + 0.5) / across * self.side,
+        )
 
     def inside(self, size: tuple[int, int]) -> Tensor:
         """[size, size] bool: frame pixels that lie in a picture of `size` (height, width)."""
-        steps = (torch.arange(self.size) + 0.5) / self.size * self.side
-        y, x = self.top + steps, self.left + steps
+        y, x = self._steps()
         return ((y >= 0) & (y < size[0]))[:, None] & ((x >= 0) & (x < size[1]))[None]
+
+
+def whole_picture(picture: tuple[int, int], size: int | None = None) -> Framing:
+    """All of a picture (height, width): pixel for pixel, or with `size` pixels (even) along its shorter side."""
+    height, width = picture
+    if size is None:
+        return Framing(0.0, 0.0, float(width), width, height)
+    zoom = size / min(height, width)
+    return Framing(0.0, 0.0, float(width), 2 * round(width * zoom / 2), 2 * round(height * zoom / 2))
 
 
 def frame_round(box: tuple[float, float, float, float], margin: float, size: int) -> Framing:

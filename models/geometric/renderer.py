@@ -30,6 +30,17 @@ class Layer:
         place += self.alpha[0] * (self.colour[0] - place)
         return frame
 
+    def alone(self, size: tuple[int, int]) -> Tensor:
+        """`[4, H, W]` in a frame of `size`: the colours, black where nobody is, and the alpha."""
+        frame = self.colour.new_full((4, *size), -1.0)
+        frame[3] = 0
+        top, left = self.corner
+        height, width = self.alpha.shape[-2:]
+        place = frame[:, top : top + height, left : left + width]
+        place[:3] = torch.where(self.alpha[0] > 0, self.colour[0], -1.0)
+        place[3:] = self.alpha[0]
+        return frame
+
 
 @dataclass(frozen=True)
 class Rendered(Layer):

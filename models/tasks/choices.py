@@ -8,6 +8,7 @@ import torch
 
 from warpkit import build_info
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.camera_path import CameraMode
 from warpkit.models.media.images import parse_color
 from warpkit.models.systems.liquid_warping import LiquidWarping, embedded, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import load
@@ -15,6 +16,11 @@ from warpkit.models.systems.liquid_warping.checkpoints import load
 SIZES = range(64, 4097)
 RATES = (1.0, 240.0)
 """Frames a second, from and to."""
+BACKGROUNDS = ("keep", "transparent", "reference")
+FrameName = Literal["square", "photo"]
+"""square: round the person and where they go. photo: the whole first photo, pixel for pixel."""
+SMOOTH = 0.06
+"""Seconds that what was recovered from a video is smoothed over: what is faster is the recovery's tremor."""
 RendererName = Literal["geometric", "learned"]
 """geometric: the sources warped and blended. learned: a trained system, which corrects that."""
 
@@ -48,11 +54,26 @@ def check_size(size: int, system: LiquidWarping | None = None) -> None:
         raise InputError(f"the preset {system.preset.name!r} draws sizes that are multiples of 8, {size} came")
 
 
+def check_shape(shape: tuple[int, int], system: LiquidWarping | None) -> None:
+    """Raises InputError for frames of a shape (height, width) that `system` cannot draw, or nobody can."""
+    height, width = shape
+    if max(shape) >= SIZES.stop:
+        raise InputError(
+            f"frames of {width} x {height} pixels are too large: at most {SIZES.stop - 1} each way are made"
+        )
+    if system is not None and system.preset.layers != "small" and (height % 8 or width % 8):
+        raise InputError(
+            f"the preset {system.preset.name!r} draws frames whose sides are multiples of 8, not {width} x {height}"
+        )
+
+
 def check_background(background: str | Path) -> None:
-    """Raises InputError where `background` is neither "keep", nor a colour, nor a file."""
-    if str(background) == "keep" or parse_color(str(background)) is not None or Path(background).exists():
+    """Raises InputError where `background` is neither one of `BACKGROUNDS`, nor a colour, nor a file."""
+    text = str(background)
+    if text in BACKGROUNDS or parse_color(text) is not None or Path(background).exists():
         return
-    raise InputError(f"background {str(background)!r} is neither 'keep', nor a colour, nor a picture that exists")
+    known = ", ".join(repr(name) for name in BACKGROUNDS)
+    raise InputError(f"background {text!r} is neither {known}, nor a colour, nor a picture that exists")
 
 
 def choose_device(name: str) -> torch.device:
@@ -74,19 +95,82 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def check_still(look: "Look") -> None:
+    """Raises InputError where `look` asks for what only a motion has."""
+    if look.background == "reference":
+        raise InputError("background reference needs a video as the motion: here nothing moves")
+
+
 @dataclass(frozen=True)
 class Look:
     """How the frames of any task look. Raises InputError where that cannot be."""
 
     size: int = 512
-    """Height and width, pixels."""
+    """Height and width, pixels; the shorter side where the frame is the reference's; of no effect on frame "photo"."""
     background: str | Path = "keep"
-    """"keep" (the first photo's, with the person removed), a colour (`#rrggbb` or a name) or a picture."""
+    """"keep" (the first photo's, with the person removed), "transparent", "reference" (what the reference video shows
+    behind its person), a colour (`#rrggbb` or a name) or a picture."""
     fps: float | None = None
     """Frames a second; None: the motion's own, and 25 where nothing moves."""
+    frame: FrameName = "square"
+    """"square" (round the person and where they go), or "photo" (the whole first photo at its own resolution, which
+    stays as it is wherever nobody is or was)."""
 
     def __post_init__(self) -> None:
         check_size(self.size)
         check_background(self.background)
         if self.fps is not None and not RATES[0] <= self.fps <= RATES[1]:
             raise InputError(f"fps must be from {RATES[0]:g} to {RATES[1]:g} frames a second, {self.fps} came")
+        if self.frame not in get_args(FrameName):
+            raise InputError(f"frame must be {' or '.join(get_args(FrameName))}, not {self.frame!r}")
+        if self.frame == "photo" and self.background == "reference":
+            raise InputError("background reference shows the reference's whole picture: leave out frame photo")
+
+    @property
+    def transparent(self) -> bool:
+        """Whether frames have an alpha."""
+        return str(self.background) == "transparent"
+
+
+@dataclass(frozen=True)
+class Travel:
+    """Where a person goes in the frames while they move, and how. Raises InputError where that cannot be."""
+
+    camera: CameraMode | None = None
+    """"path": the camera stands still, the person goes where the reference goes, relative to where they stand in the
+    photo. "stay": they move on the spot. "follow": the camera goes with them, and the background passes. "copy": they
+    are where, and as tall as, the reference is in its own pictures, which the frames have the shape of. None: "copy" on
+    the reference's own background, else "path"."""
+    smooth: float | None = None
+    """Seconds that the motion is smoothed over, whatever its frame rate; 0: not at all; None: `SMOOTH` for a video."""
+    slide: bool = False
+    """Leaves feet as the motion has them; else those that stand on the ground stay where they stand."""
+
+    def __post_init__(self) -> None:
+        if self.camera is not None and self.camera not in get_args(CameraMode):
+            raise InputError(f"camera must be {', '.join(get_args(CameraMode))}, not {self.camera!r}")
+        if self.smooth is not None and not 0 <= self.smooth <= 5:
+            raise InputError(f"a motion is smoothed over 0 to 5 seconds, not {self.smooth:g}")
+
+    def mode(self, look: Look, video: bool, pictures: bool) -> CameraMode:
+        """What the camera does, for a motion that comes from a `video`, or otherwise from `pictures`.
+
+        Raises InputError where that goes with neither the look nor the motion.
+        """
+        if look.background == "reference":
+            if not video:
+                raise InputError("background reference needs a video as the motion: others have no scene")
+            if self.camera not in (None, "copy"):
+                raise InputError(
+                    f"camera {self.camera} does not go with background reference, in whose scene the person stands "
+                    "where the reference does: that is camera copy"
+                )
+            return "copy"
+        camera = self.camera or "path"
+        if camera == "copy" and not (video or pictures):
+            raise InputError("camera copy needs a video as the motion, or a file made from one: others have no picture")
+        if camera in ("copy", "follow") and look.frame == "photo":
+            raise InputError(
+                f"camera {camera} does not go with frame photo, which stands still: leave out one of the two"
+            )
+        return camera

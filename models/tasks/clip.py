@@ -12,7 +12,8 @@ from torch import Tensor
 
 from warpkit.models.bodies import PARTS, Body, BodyModel, Camera, on_device
 from warpkit.models.geometric.appearance import Appearance
-from warpkit.models.geometric.framing import Framing
+from warpkit.models.geometric.camera_path import Following, Plates, moving_plate
+from warpkit.models.geometric.framing import Framing, whole_picture
 from warpkit.models.geometric.renderer import GeometricRenderer, Layer, Rendered
 from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.geometric.view import View
@@ -25,6 +26,9 @@ from warpkit.models.tasks.choices import check_background
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
 from warpkit.models.tasks.sources import Source
 
+MOST_CANVAS = 3
+"""Of a frame's longer side: a background that passes is drawn with so many pixels at most."""
+
 
 class Clip:
     """Frames of a person, made as they are asked for, and what they are made from."""
@@ -36,7 +40,7 @@ class Clip:
         appearance: Appearance,
         bodies: Body,
         framing: Framing,
-        plate: Tensor,
+        plate: Tensor | Plates | None,
         *,
         fps: float,
         device: torch.device,
@@ -48,8 +52,9 @@ class Clip:
         views: Callable[[int], list[View]] | None = None,
         givers: Sequence[Source] | None = None,
     ) -> None:
-        """`bodies` (T of them) in the pixels of the first source's photo, `plate` `[3, size, size]` the background.
+        """`bodies` (T of them) in the pixels of a picture, `framing` the part of it that is shown before `plate`.
 
+        `plate`: `[3, H, W]` of the frame's size; or what gives it for each frame; None: frames are transparent.
         `system`: what draws the person; the geometric picture if None. `shadow`: whether the feet darken the ground
         that they stand on. `views`: the pictures that the appearance was gathered from, at any resolution; those of
         the sources if None. `givers`: the photos of the views, in their order; the sources if None.
@@ -64,8 +69,11 @@ class Clip:
         self.device = device
         """Where frames are rendered."""
         self.num_frames = len(bodies.pose)
-        self.size = (framing.size, 3 * framing.size if side_by_side else framing.size)
+        height, width = framing.shape
+        self.size = (height, 3 * width if side_by_side else width)
         """Height and width of a frame."""
+        self.transparent = plate is None
+        """Whether frames have a fourth channel: the person's alpha, which their colours are not multiplied by."""
         self.audio_from = video
         """The video whose sound belongs to the frames, if the motion came from one."""
         self.notes = list(notes)
@@ -77,7 +85,7 @@ class Clip:
         self.renderer = self._drawer(system)
         """Draws the frames."""
         self._framed = framing.body(bodies).to(device)
-        self._plate = plate.to(device)
+        self._plate = plate.to(device) if isinstance(plate, Tensor) else plate
         self._offsets = appearance.offsets.to(device)
         feet = [number for number, part in enumerate(PARTS) if part.endswith("foot")]
         of_feet = torch.isin(model.parts, torch.tensor(feet, device=model.parts.device))
@@ -107,33 +115,39 @@ class Clip:
     @torch.no_grad()
     def render(self, index: int) -> Layer:
         """The person of frame `index`, without the background."""
-        return self.renderer(self._framed[index], (self.framing.size, self.framing.size))
+        return self.renderer(self._framed[index], self.framing.shape)
 
     @torch.no_grad()
     def render_geometric(self, index: int) -> Rendered:
         """The same by geometry alone."""
-        return self.geometric(self._framed[index], (self.framing.size, self.framing.size))
+        return self.geometric(self._framed[index], self.framing.shape)
 
     @torch.no_grad()
     def picture(self, person: Layer, index: int) -> np.ndarray:
-        """A person over the background of frame `index`, uint8 RGB `[size, size, 3]`."""
-        return to_image(person.over(self.ground(index)))
+        """A person over the background of frame `index`, uint8 RGB `[H, W, 3]`; or RGBA `[H, W, 4]`."""
+        if not self.transparent:
+            return to_image(person.over(self.ground(index)))
+        alone = person.alone(self.framing.shape)
+        alpha = alone[3:].mul(255).round().clamp(0, 255).to(torch.uint8)
+        return np.concatenate([to_image(alone[:3]), alpha.permute(1, 2, 0).cpu().numpy()], 2)
 
     @torch.no_grad()
     def frame(self, index: int) -> np.ndarray:
-        """Frame `index`, uint8 RGB `[H, W, 3]`."""
+        """Frame `index`, uint8 RGB `[H, W, 3]`; RGBA `[H, W, 4]` where the clip is transparent."""
         picture = self.picture(self.render(index), index)
         return self._beside(index, picture) if self._beside else picture
 
     def ground(self, index: int) -> Tensor:
-        """[3, size, size] the background of frame `index`, with the shadow of the feet."""
+        """[3, H, W] the background of frame `index`, with the shadow of the feet; grey where that is transparent."""
+        if self._plate is None:
+            return torch.zeros(3, *self.framing.shape, device=self.device)
+        plate = self._plate if isinstance(self._plate, Tensor) else self._plate(index).to(self.device)
         if self._feet is None:
-            return self._plate
+            return plate
         body = self._framed[index]
         feet = self._placed(body.pose, body.shape, offsets=self._offsets, vertices=self._feet)[0]
-        size = (self.framing.size, self.framing.size)
-        dark = contact_shadow(feet, body.camera.scale[0], body.camera.offset[0], size)
-        return (self._plate + 1) * (1 - dark) - 1
+        dark = contact_shadow(feet, body.camera.scale[0], body.camera.offset[0], self.framing.shape)
+        return (plate + 1) * (1 - dark) - 1
 
     def __len__(self) -> int:
         return self.num_frames
@@ -164,18 +178,43 @@ def extent(bodies: Body, model: BodyModel) -> tuple[Tensor, Camera]:
     return vertices, bodies.camera[chosen]
 
 
-def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor:
-    """[3, size, size] the background asked for: "keep", a colour, or a picture that is made to fill the frame."""
+def make_plate(background: str | Path, source: Source, framing: Framing) -> Tensor | None:
+    """[3, H, W] the background asked for, of the frame's size; None where it is transparent.
+
+    "keep", a colour, or a picture that is made to fill the frame. `framing` is of the photo of `source`.
+    """
     check_background(background)
+    if str(background) == "transparent":
+        return None
     if str(background) == "keep":
-        return source.plate(framing)
+        whole = framing == whole_picture(source.person.size)
+        return source.emptied() if whole else source.plate(framing)
     color = parse_color(str(background))
     if color is not None:
-        return to_tensor(np.full((framing.size, framing.size, 3), color, np.uint8))
-    picture = to_tensor(read_image(background))
-    side = min(picture.shape[-2:])
-    top, left = (picture.shape[-2] - side) / 2, (picture.shape[-1] - side) / 2
-    return Framing(left, top, side, framing.size).cut(picture)
+        return to_tensor(np.full((*framing.shape, 3), color, np.uint8))
+    return filling(to_tensor(read_image(background)), framing.shape)
+
+
+def filling(picture: Tensor, shape: tuple[int, int]) -> Tensor:
+    """[3, H, W] the largest part in the middle of `picture` `[3, h, w]` that has the shape (height, width)."""
+    (down, across), (height, width) = shape, picture.shape[-2:]
+    side = min(width, height * across / down)
+    return Framing((width - side) / 2, (height - side * down / across) / 2, side, across, down).cut(picture)
+
+
+def leaves(framed: Body, model: BodyModel, shape: tuple[int, int]) -> bool:
+    """Whether bodies in a frame's pixels ever reach beyond its sides or its bottom by more than a hundredth of it."""
+    points, camera = extent(framed, model)
+    pixels = camera.pixels(points)
+    (height, width), slack = shape, 0.01 * max(shape)
+    beyond = (pixels[..., 0] < -slack) | (pixels[..., 0] > width + slack) | (pixels[..., 1] > height + slack)
+    return bool(beyond.any())
+
+
+def passing(source: Source, first: Framing, following: Following) -> Plates:
+    """The photo's own background behind a camera that moves; beyond the photo, continued."""
+    whole = following.all(first, MOST_CANVAS * max(first.shape))
+    return moving_plate(source.plate(whole), whole, following, first)
 
 
 class _Beside:

@@ -24,6 +24,16 @@ def check_motion(motion: str | Path | Motion) -> None:
         )
 
 
+def is_video(motion: str | Path | Motion) -> bool:
+    """Whether `resolve_motion` would look for a person in a video."""
+    return not isinstance(motion, Motion) and str(motion) not in MOTIONS and Path(motion).suffix.lower() != ".npz"
+
+
+def has_pictures(motion: str | Path | Motion) -> bool:
+    """Whether a motion may know a picture that it was taken from; of a file only reading it tells."""
+    return motion.place is not None if isinstance(motion, Motion) else str(motion) not in MOTIONS
+
+
 def resolve_motion(
     motion: str | Path | Motion,
     model: BodyModel,

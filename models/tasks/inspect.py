@@ -107,12 +107,14 @@ def inspect(clip: Clip, index: int | None = None, *, progress: Progress = SILENT
         Everything on the way from the pictures to the frame; see `inspect_figures.sections` for pictures of it.
 
     Raises:
-        InputError: the clip has no such frame.
+        InputError: the clip has no such frame, or its frames are transparent or not square.
     """
     if index is None:
         index = len(clip) // 2
     if not 0 <= index < len(clip):
         raise InputError(f"frame {index} does not exist: there are {len(clip)}, counted from 0")
+    if clip.transparent or clip.framing.shape[0] != clip.framing.shape[1]:
+        raise InputError("only opaque, square frames can be looked into: choose another background, frame or camera")
     side = clip.framing.size
     progress.stage("Looking at the sources", None)
     views = clip.views(side)

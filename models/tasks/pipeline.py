@@ -8,18 +8,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from warpkit.models.bodies import BodyModel, load_body
 from warpkit.models.cache import NO_CACHE, Cache, of_user
 from warpkit.models.data.motion import Motion
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.framing import frame_motion
+from warpkit.models.geometric.camera_path import CameraMode, Plates, copied, follow, stay
+from warpkit.models.geometric.feet import plant_feet
+from warpkit.models.geometric.framing import frame_motion, whole_picture
 from warpkit.models.media.images import check_readable, parse_color
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import LiquidWarping
-from warpkit.models.tasks.choices import Look, RendererName, check_size, choose_device, choose_system
-from warpkit.models.tasks.clip import Clip, extent, make_plate
-from warpkit.models.tasks.imitate import check_motion, imitate_body, resolve_motion
+from warpkit.models.tasks.choices import (
+    SMOOTH,
+    Look,
+    RendererName,
+    Travel,
+    check_shape,
+    check_size,
+    check_still,
+    choose_device,
+    choose_system,
+)
+from warpkit.models.tasks.clip import Clip, extent, filling, leaves, make_plate, passing
+from warpkit.models.tasks.imitate import check_motion, has_pictures, imitate_body, is_video, resolve_motion
+from warpkit.models.tasks.scene import reference_scene
 from warpkit.models.tasks.sources import Photos, Shown, Source, gather, notes, read_sources, standing_body
 from warpkit.models.tasks.transfer import Dressing, Wear, who_gives
 from warpkit.models.tasks.view import Turn, own_axis, turned, view_rotations
@@ -30,6 +44,8 @@ if TYPE_CHECKING:
 
 VIEWS_A_SECOND = 25.0
 """Of a clip without a motion."""
+MOST_RESOLUTION = 2048
+"""Pixels along a side of views on a whole photo: more is not gathered."""
 
 
 class Pipeline:
@@ -96,6 +112,7 @@ class Pipeline:
         photos: Photos,
         motion: str | Path | Motion,
         *,
+        travel: Travel = Travel(),
         turn: Turn = Turn(),
         look: Look = Look(),
         person: int | None = None,
@@ -106,6 +123,7 @@ class Pipeline:
         Args:
             photos: of the person.
             motion: a name from `MOTIONS`, a motion file (`.npz`), a video, or a `Motion`.
+            travel: where they go meanwhile, and how steadily.
             turn: from where they are seen meanwhile; several views are spread over the motion's length.
             look: of the frames.
             person: of the photos.
@@ -113,9 +131,15 @@ class Pipeline:
         """
         check_motion(motion)
         check_size(look.size, self.system)
+        camera = travel.mode(look, is_video(motion), has_pictures(motion))
+        if side_by_side and (look.transparent or look.frame != "square" or camera == "copy"):
+            raise InputError(
+                "side by side shows three opaque squares: it goes with neither a transparent background, nor frame "
+                "photo, nor camera copy"
+            )
         with torch.no_grad():
             shown = self._gathered(photos, look, person)
-            return self._clip(shown, look, turn, motion, side_by_side)
+            return self._clip(shown, look, turn, motion, travel, side_by_side)
 
     def view(
         self, photos: Photos, turn: Turn = Turn(range(0, 360, 5)), *, look: Look = Look(), person: int | None = None
@@ -131,6 +155,7 @@ class Pipeline:
             person: of the photos.
         """
         check_size(look.size, self.system)
+        check_still(look)
         with torch.no_grad():
             return self._clip(self._gathered(photos, look, person), look, turn)
 
@@ -140,6 +165,7 @@ class Pipeline:
         wear: Sequence[Wear],
         *,
         motion: str | Path | Motion | None = None,
+        travel: Travel = Travel(),
         turn: Turn = Turn(),
         look: Look = Look(),
         person: int | None = None,
@@ -153,6 +179,7 @@ class Pipeline:
             photos: of the person.
             wear: who gives which parts; where two name one part, the later gives it.
             motion: as of `imitate`; None: the first photo's pose.
+            travel: as of `imitate`; for a motion only.
             turn: from where they are seen; with a motion, several views are spread over its length.
             look: of the frames.
             person: of the photos; of others' photos it is the largest.
@@ -162,6 +189,11 @@ class Pipeline:
         cells = who_gives(wear)
         if motion is not None:
             check_motion(motion)
+            travel.mode(look, is_video(motion), has_pictures(motion))
+        elif travel != Travel():
+            raise InputError("camera, smooth and slide say how a motion is followed: give one, or leave them out")
+        else:
+            check_still(look)
         for photo in (photo for one in (photos, *(other.photos for other in wear)) for photo in one):
             if not isinstance(photo, np.ndarray):
                 check_readable(Path(photo), "picture")
@@ -169,8 +201,9 @@ class Pipeline:
         with torch.no_grad():
             people = [self._read(photos, person), *(self._read(other.photos, None) for other in wear)]
             told = [note for number, one in enumerate(people) for note in notes(one, None if number else person)]
-            shown = Dressing(people, cells, _resolution(look), self.model, self.cache).shown(self.progress)
-            return self._clip(shown.with_notes(told), look, turn, motion)
+            resolution = _resolution(look, people[0])
+            shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
+            return self._clip(shown.with_notes(told), look, turn, motion, travel)
 
     def personalize(
         self,
@@ -216,7 +249,7 @@ class Pipeline:
 
     def _gathered(self, photos: Photos, look: Look, person: int | None) -> Shown:
         sources = self._read(photos, person)
-        appearance = gather(sources, self.model, _resolution(look), self.progress, self.cache)
+        appearance = gather(sources, self.model, _resolution(look, sources), self.progress, self.cache)
         return Shown(sources, appearance, notes(sources, person))
 
     def _clip(
@@ -225,41 +258,73 @@ class Pipeline:
         look: Look,
         turn: Turn,
         motion: str | Path | Motion | None = None,
+        travel: Travel = Travel(),
         side_by_side: bool = False,
     ) -> Clip:
         """Whoever is shown, moving and seen as asked."""
-        first = shown.sources[0]
+        first, told = shown.sources[0], list(shown.notes)
         bodies = standing = standing_body(first, shown.appearance)
-        fps, video = look.fps or VIEWS_A_SECOND, None
+        fps, video, moving = look.fps or VIEWS_A_SECOND, None, None
+        camera: CameraMode = "path"
         if motion is not None:
             moving, video = resolve_motion(motion, self.model, look.fps, self.progress, self.cache)
+            camera = travel.mode(look, video is not None, moving.place is not None)
+            moving = moving.smoothed((SMOOTH if video else 0.0) if travel.smooth is None else travel.smooth)
             bodies, fps = imitate_body(standing, moving, self.model), moving.fps
+            if camera == "copy":
+                bodies = copied(bodies, moving, self.model)
+            if not travel.slide:
+                bodies = plant_feet(bodies, self.model, fps)
+            if camera == "stay":
+                bodies = stay(bodies, self.model, fps)
             turn = turn.spread(len(bodies.pose))
         if turn.turns:
             azimuth, elevation, roll = turn.angles
             rotations = view_rotations(azimuth, elevation, roll, own_axis(standing, self.model))
             bodies = turned(bodies, self.model, rotations, turn.shift)
-        framing = frame_motion(*extent(bodies, self.model), first.person.size, look.size)
+        following = follow(bodies, fps) if camera == "follow" else None
+        if following is not None:
+            bodies = following.steady(bodies)
+        if camera == "copy" and moving is not None and moving.place is not None:
+            framing = whole_picture(moving.place.picture, look.size)
+        elif look.frame == "photo":
+            framing = whole_picture(first.person.size)
+        else:
+            framing = frame_motion(*extent(bodies, self.model), first.person.size, look.size)
+        check_shape(framing.shape, self.system)
+        if leaves(framing.body(bodies), self.model, framing.shape):
+            told.append("the person leaves the picture for a part of the time: --camera stay keeps them in place")
         self.progress.stage("Making the background", None)
+        plate: Tensor | Plates | None
+        if look.background == "reference" and video is not None and moving is not None:
+            plate = reference_scene(video, moving, self.model, framing)
+        elif following is not None and str(look.background) == "keep":
+            plate = passing(first, framing, following)
+        elif camera == "copy" and str(look.background) == "keep":
+            plate = filling(first.emptied(), framing.shape)
+        else:
+            plate = make_plate(look.background, first, framing)
         return Clip(
             self.model,
             shown.sources,
             shown.appearance,
             bodies,
             framing,
-            make_plate(look.background, first, framing),
+            plate,
             fps=fps,
             device=self.device,
             system=self.system,
             video=video,
             side_by_side=side_by_side,
-            shadow=parse_color(str(look.background)) is None and turn.level,
-            notes=(*shown.notes, *([self.cache.trouble] if self.cache.trouble else [])),
+            shadow=plate is not None and parse_color(str(look.background)) is None and turn.level,
+            notes=(*told, *([self.cache.trouble] if self.cache.trouble else [])),
             views=shown.views,
             givers=shown.givers,
         )
 
 
-def _resolution(look: Look) -> int:
-    """Pixels along a side of the views that appearances are gathered from."""
-    return round(1.5 * look.size)
+def _resolution(look: Look, sources: Sequence[Source]) -> int:
+    """Pixels along a side of the views that appearances are gathered from: on a whole photo, those that it has."""
+    if look.frame == "square":
+        return round(1.5 * look.size)
+    return min(MOST_RESOLUTION, round(sources[0].window(1).side))

@@ -59,6 +59,19 @@ class Source:
 
         return self.cache.remember("cut-outs", (self.image, person.mask, person.body, window), cut, View, Body, Camera)
 
+    def emptied(self) -> Tensor:
+        """[3, H, W] the photo with the person gone: bit for bit itself where they are not."""
+        height, width = self.person.size
+        x0, y0, x1, y1 = self.person.box
+        air = 0.5 * max(x1 - x0, y1 - y0)  # what the hole is filled from
+        left, top = max(0, int(x0 - air)), max(0, int(y0 - air))
+        around = slice(top, min(height, int(y1 + air) + 1)), slice(left, min(width, int(x1 + air) + 1))
+        picture = to_tensor(self.image)
+        part = picture[:, *around].contiguous()
+        hole = person_hole(refine_alpha(part, self.person.mask[around].contiguous()))
+        picture[:, *around] = fill_background(part, hole)
+        return picture
+
     def plate(self, framing: Framing) -> Tensor:
         """[3, size, size] what the photo shows in `framing` with the person gone and its borders continued."""
         picture = framing.cut(to_tensor(self.image))
