@@ -106,6 +106,7 @@ class Cache:
         if self.folder is None:
             return
         try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it shows people: nobody else's business
             with whole(self.folder / kind / f"{key}-{_of_bytes(data)}.{ending}", overwrite=True) as draft:
                 draft.write_bytes(data)
             self._trim()

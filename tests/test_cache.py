@@ -82,6 +82,7 @@ def test_what_was_made_is_found_and_a_changed_input_is_not(tmp_path: Path, monke
     photo = np.zeros((2, 2, 3), np.uint8)
     first = counted(cache, (photo, 512), made)
     assert digest(counted(cache, (photo, 512), made)) == digest(first)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
     assert len(made) == 1
     photo[1, 1, 1] = 1
     counted(cache, (photo, 512), made)

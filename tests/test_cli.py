@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 import warpkit
 from warpkit.models import Look, Pipeline, Travel, Turn
-from warpkit.models.app import INTERRUPTED, REFUSED
+from warpkit.models.app import INTERRUPTED, REFUSED, console
 from warpkit.models.app.commands import app
 from warpkit.models.data.motion_library import MOTIONS
 from warpkit.models.errors import InputError
@@ -157,6 +157,18 @@ def test_imitate_writes_the_video_the_frames_and_the_notes(
 def test_without_a_terminal_stages_are_lines(tmp_path: Path, photo: Path, made_up: list[dict[str, object]]) -> None:
     result = warpkit_command("imitate", photo, "--motion", "walk", "--out", tmp_path / "a.mp4")
     assert "Rendering on cpu …" in result.stderr.splitlines()
+
+
+def test_without_a_terminal_too_the_time_left_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "PATIENCE", 0.0)
+    with console.Bars() as bars:
+        bars.stage("Rendering", 4)
+        for _ in range(4):
+            time.sleep(0.002)
+            bars.advance()
+    assert re.search(r"Rendering: 3 of 4, \d s left", capsys.readouterr().err)
 
 
 # --- what they are told

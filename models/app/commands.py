@@ -109,7 +109,7 @@ def imitate(
         travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
         pipe = Pipeline.from_pretrained(
             weights,
-            renderer=renderer,  # type: ignore[arg-type]  # checked there
+            renderer=renderer,
             body=body,
             body_folder=body_folder,
             device=device,

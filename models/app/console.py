@@ -86,7 +86,8 @@ class Bars:
         if self._bars.disable and time.monotonic() - self._said >= PATIENCE:
             task = self._bars.tasks[self._task]
             of = f" of {task.total:.0f}" if task.total is not None else ""
-            self._say(f"{task.description}: {task.completed:.0f}{of}")
+            left = "" if task.time_remaining is None else f", {task.time_remaining:.0f} s left"
+            self._say(f"{task.description}: {task.completed:.0f}{of}{left}")
 
     def _say(self, text: str) -> None:
         self._said = time.monotonic()

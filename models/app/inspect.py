@@ -75,7 +75,7 @@ def inspect(
         given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps)
         pipe = Pipeline.from_pretrained(
             weights,
-            renderer=renderer,  # type: ignore[arg-type]  # checked there
+            renderer=renderer,
             body=body,
             body_folder=body_folder,
             device=device,

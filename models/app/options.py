@@ -1,7 +1,7 @@
 """Options that several commands share: the same name, meaning and help in each."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -49,7 +49,7 @@ Which = Annotated[
     int | None, typer.Option("--person", min=1, help="Which person of a photo or video, 1 being the largest.")
 ]
 RendererName = Annotated[
-    str | None,
+    Literal["geometric", "learned"] | None,
     typer.Option("--renderer", help="geometric or learned; learned where this installation has a trained model."),
 ]
 Weights = Annotated[

@@ -91,7 +91,7 @@ def transfer(
         travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
         pipe = Pipeline.from_pretrained(
             weights,
-            renderer=renderer,  # type: ignore[arg-type]  # checked there
+            renderer=renderer,
             body=body,
             body_folder=body_folder,
             device=device,

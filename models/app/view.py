@@ -65,7 +65,7 @@ def view(
         check_views(out, len(turn), sheet, look.transparent)
         pipe = Pipeline.from_pretrained(
             weights,
-            renderer=renderer,  # type: ignore[arg-type]  # checked there
+            renderer=renderer,
             body=body,
             body_folder=body_folder,
             device=device,

@@ -72,11 +72,15 @@ def followed(video: Path, model: BodyModel, progress: Progress = SILENT, cache: 
 
     if cache.folder is None:
         return follow()
+
+    def state() -> tuple[int, int]:
+        stat = video.stat()
+        return stat.st_size, stat.st_mtime_ns
+
     progress.stage("Reading the video", None)
+    before = state()
     inputs = (Footage(video).digest(), body_digest(model))
-    return cache.remember(
-        "motions", inputs, follow, Clip, Body, Camera, valid=lambda: Footage(video).digest() == inputs[0]
-    )
+    return cache.remember("motions", inputs, follow, Clip, Body, Camera, valid=lambda: state() == before)
 
 
 def imitate_body(source: Body, motion: Motion, model: BodyModel) -> Body:
