@@ -51,7 +51,7 @@ FRAMES, STEPS = 165, 100
 PHOTO, VIDEO = (4032, 3024), (1080, 1920)
 """Height and width of sources and of the reference."""
 PUBLIC = {"run at 512": 2.0, "personalize at 512": 9.8, "personalize at 1024": 20.0}
-"""GB that the paper's system takes, as told in section 5.4."""
+"""GB that the paper's system takes, as its public code's page tells."""
 
 
 def running_bytes(preset: str, size: int, sources: int) -> int:

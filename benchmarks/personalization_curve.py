@@ -24,6 +24,7 @@ from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.data.cases import Case
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.data.person import PersonSamples
+from warpkit.models.media.output import whole
 from warpkit.models.metrics import Judges
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping
 from warpkit.models.systems.liquid_warping.checkpoints import load
@@ -244,7 +245,8 @@ def main() -> None:
                 seed=arguments.seed + person,
             )
             results["runs"].append({"person": person, "sources": sources, "kind": cases[0].kind, **outcome})
-            arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+            with whole(arguments.out, overwrite=True) as draft:  # hours of runs lie in it
+                draft.write_text(json.dumps(results, indent=1) + "\n")
             shown = " ".join(f"{step}:{value['psnr/person']:.2f}" for step, value in outcome["readings"].items())
             geometric = outcome["geometric"]["psnr/person"]
             print(

@@ -1,6 +1,7 @@
 """Personalization: what is drawn of a person's photos, and the file that comes of it."""
 
 import functools
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,7 +188,8 @@ def test_a_fresh_global_discriminator_and_no_other_judges() -> None:
 
 
 def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for options, message in (({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more")):
+    wrong = (({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more"), ({"learning_rate": math.nan}, "nan came"))
+    for options, message in wrong:
         with pytest.raises(InputError, match=message):
             module.Adaptation(**options)
     monkeypatch.setattr(embedded_model, "DATA", tmp_path)

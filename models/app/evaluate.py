@@ -75,6 +75,7 @@ def evaluate(
         from warpkit.models.bodies import load_body, on_device
         from warpkit.models.data.cases import TASKS
         from warpkit.models.errors import InputError
+        from warpkit.models.media.output import whole
         from warpkit.models.metrics import Judges
         from warpkit.models.tasks.choices import choose_device
         from warpkit.models.tasks.evaluate import evaluate as measure
@@ -120,8 +121,9 @@ def evaluate(
         out.mkdir(parents=True, exist_ok=True)
 
         def keep(so_far: Results) -> None:
-            results_file.write_text(so_far.to_json())
-            table_file.write_text(so_far.to_markdown())
+            for path, text in ((results_file, so_far.to_json()), (table_file, so_far.to_markdown())):
+                with whole(path, overwrite=True) as draft:
+                    draft.write_text(text)
 
         results = measure(
             renderers,

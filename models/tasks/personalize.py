@@ -52,6 +52,8 @@ class Adaptation:
             raise InputError(f"size must be a multiple of 8 from 64 on, {self.size} came")
         if self.steps < 1:
             raise InputError(f"steps must be 1 or more, {self.steps} came")
+        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
+            raise InputError(f"the learning rate must be more than 0 and less than 1, {self.learning_rate} came")
 
 
 def personalize(
