@@ -86,7 +86,7 @@ def cost(path: Path) -> list[str]:
     where = f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, load {machine['load']} at the "
     where += f"start, commit `{machine['commit'][:7]}`, {machine['date'][:10]}"
     public = "; ".join(f"to {name}²: {gb:g} GB" for name, gb in found["public_gb"].items())
-    return [where, "", *costs.tables(found).splitlines(), "", f"The public system, as its paper tells: {public}."]
+    return [where, "", *costs.tables(found).splitlines(), "", f"The public system, as its code's page tells: {public}."]
 
 
 @dataclass(frozen=True)

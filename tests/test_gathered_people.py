@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from warpkit import rasterize
 from warpkit.models.bodies import load_body
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.data.people import gathered as module
@@ -153,6 +154,21 @@ def test_crops_lie_on_their_bodies_and_over_the_plate(model):
             on_person = alpha[row[inside], y[inside], x[inside]] > 0.3
             assert inside.sum() > 500
             assert on_person.float().mean() > 0.9
+
+
+def test_bodies_of_targets_are_as_wrong_as_recovered_ones(model):
+    def overlap(faults):
+        data, shares = gathered(model, reuse=2, faults=faults), []
+        for step in range(4):
+            _, target = data.draw(step, 2, 1)
+            body = rasterize(target.vertices[:, 0], model.faces, (SIZE, SIZE)).face_index >= 0
+            person = target.alpha[:, 0, 0] > 0.5
+            shares.append((body & person).sum((1, 2)) / (body | person).sum((1, 2)))
+        return torch.cat(shares).mean()
+
+    as_given, exact = overlap(True), overlap(False)
+    assert 0.82 < as_given < 0.9
+    assert exact < as_given - 0.005  # a fit fills the clothes; the naked body does not
 
 
 def test_people_of_several_scales_are_gathered_at_theirs(model):
