@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 pytest.importorskip("typer", reason="needs the extra [person]")
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import gather_appearance
-from warpkit.models.geometric.framing import frame_motion
+from warpkit.models.geometric.framing import Framing, frame_motion
 from warpkit.models.media.diagrams import face_colours, source_colours
 from warpkit.models.media.draw import PAPER
 from warpkit.models.media.figures import Figure
@@ -188,6 +189,21 @@ def test_a_frame_that_nobody_is_in_has_figures_too(clip: Clip) -> None:
     assert "target_faces_close" not in figures
 
 
+def test_transparent_frames_of_another_shape_are_shown_over_squares(clip: Clip) -> None:
+    upright = Framing(clip.framing.left, clip.framing.top, clip.framing.side * 0.75, 48, 64)
+    parts = clip.model, clip.sources, clip.appearance, clip.bodies, upright, None
+    seen = inspect(Clip(*parts, fps=25.0, device=torch.device("cpu")), 0)
+    figures = figures_of(seen)
+    assert seen.result.shape == (64, 48, 4)
+    assert seen.geometry.shares.shape == (2, 64, 48)
+    shown = [figures[name].image for name in ("result", "target_faces", "geometric_filled", "flow_photo2")]
+    assert {image.shape for image in shown} == {(64, 48, 3)}
+    somebody, nobody = seen.result[..., 3] == 255, seen.result[..., 3] == 0
+    np.testing.assert_array_equal(figures["result"].image[somebody], seen.result[somebody, :3])
+    assert set(figures["result"].image[nobody].flatten()) == {150, 200}
+    assert "plate" not in figures
+
+
 def test_what_geometry_does_not_make_is_left_out(clip: Clip, seen: Inspection, figures: dict[str, Figure]) -> None:
     assert seen.network is None
     assert not [name for name in figures if name.startswith("network")]
@@ -256,6 +272,8 @@ def test_hidden_flow_is_dark_whatever_it_holds() -> None:
         (("--wear", "b.jpg:wings"), "there is no part 'wings'"),
         (("--renderer", "neural"), "geometric or learned"),
         (("--size", "63"), "size must be"),
+        (("--camera", "stay"), "say how a motion is followed"),
+        (("--background", "reference"), "needs a video"),
     ],
 )
 def test_what_cannot_be_inspected_is_a_sentence(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
@@ -264,6 +282,20 @@ def test_what_cannot_be_inspected_is_a_sentence(arguments: tuple[str, ...], sent
     assert result.exit_code == REFUSED, result.output
     assert sentence in result.stderr
     assert not out.exists()
+
+
+def test_every_option_of_the_tasks_is_one_here_with_the_same_meaning() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    mine = {one.name: one for one in commands["inspect"].params}
+    for task in ("view", "imitate", "transfer"):
+        for option in commands[task].params:
+            if option.name in ("photos", "frames", "sheet", "side_by_side"):  # the latter of videos and sheets
+                continue
+            own = mine[option.name]
+            assert own.opts == option.opts
+            if option.name not in ("out", "motion", "azimuth", "wear"):
+                assert own.default == option.default, option.name
+                assert own.help == option.help, option.name
 
 
 def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:

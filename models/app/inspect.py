@@ -11,16 +11,20 @@ from warpkit.models.app.options import (
     BodyFolder,
     BodyName,
     Cached,
+    Camera,
     Debug,
     Device,
     Elevation,
     Force,
     Fps,
+    Frame,
     Photos,
     RendererName,
     Roll,
     Shift,
     Size,
+    Slide,
+    Smooth,
     Weights,
     Which,
 )
@@ -36,6 +40,9 @@ def inspect(
         str | None,
         typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, a video, or a photo's pose."),
     ] = None,
+    camera: Camera = None,
+    smooth: Smooth = None,
+    slide: Slide = False,
     azimuth: Annotated[
         str | None, typer.Option(help=f"Degrees the person turns to their left; {TURNED} if there is no motion either.")
     ] = None,
@@ -46,11 +53,12 @@ def inspect(
         list[str] | None,
         typer.Option(metavar="PHOTO[:PARTS]", help="Whose clothes they wear, as in `warpkit transfer`."),
     ] = None,
-    frame: Annotated[
+    index: Annotated[
         int | None, typer.Option(min=0, help="Which frame of the motion or view, from 0; the middle one if not given.")
     ] = None,
     size: Size = 512,
     background: Background = "keep",
+    frame: Frame = "square",
     body: BodyName = "anny",
     body_folder: BodyFolder = None,
     device: Device = "auto",
@@ -64,15 +72,19 @@ def inspect(
 ) -> None:
     """What happened on the way from photos to one frame, as pictures: bodies, masks, flow, sources, what was filled."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Look, Pipeline, Turn
+        from warpkit.models import Look, Pipeline, Travel, Turn
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.tasks import inspect as look_into
         from warpkit.models.tasks import write_figures
+        from warpkit.models.tasks.choices import check_still
         from warpkit.models.tasks.transfer import parse_wear
 
         check_folder_output(out, overwrite=force)
         turn = Turn.parse(azimuth or (TURNED if motion is None else "0"), elevation, roll, shift)
-        given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps)
+        given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
+        travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
+        if motion is None:
+            check_still(look, travel)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,
@@ -83,14 +95,14 @@ def inspect(
             progress=bars,
         )
         if given:
-            clip = pipe.transfer(photos, given, motion=motion, turn=turn, look=look, person=person)
+            clip = pipe.transfer(photos, given, motion=motion, travel=travel, turn=turn, look=look, person=person)
         elif motion is not None:
-            clip = pipe.imitate(photos, motion, turn=turn, look=look, person=person)
+            clip = pipe.imitate(photos, motion, travel=travel, turn=turn, look=look, person=person)
         else:
             clip = pipe.view(photos, turn, look=look, person=person)
         for note in clip.notes:
             tell(f"note: {note}")
-        seen = look_into(clip, frame, progress=bars)
+        seen = look_into(clip, index, progress=bars)
         count = write_figures(seen, out, overwrite=force, progress=bars)
         bars.done()
         print(f"{out}: frame {seen.index} of {len(clip)} in {count} pictures; overview.png shows all of them")

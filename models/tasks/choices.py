@@ -95,8 +95,10 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def check_still(look: "Look") -> None:
-    """Raises InputError where `look` asks for what only a motion has."""
+def check_still(look: "Look", travel: "Travel | None" = None) -> None:
+    """Raises InputError where `look` or `travel` ask for what only a motion has."""
+    if travel not in (None, Travel()):
+        raise InputError("camera, smooth and slide say how a motion is followed: give one, or leave them out")
     if look.background == "reference":
         raise InputError("background reference needs a video as the motion: here nothing moves")
 

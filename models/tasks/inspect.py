@@ -19,13 +19,16 @@ from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.clip import Clip
 from warpkit.models.tasks.learned import LearnedRenderer, Window
 
+LARGEST = 1024
+"""Pixels along a side of the cut-outs that are looked at, at most: the frame may be a whole photo."""
+
 
 @dataclass(frozen=True)
 class Geometry:
     """The picture that is made without a network, in a frame of H x W pixels, from N views."""
 
     picture: np.ndarray
-    """uint8 `[H, W, 3]`: the person over the background."""
+    """uint8 `[H, W, 3]`: the person over the background; `[H, W, 4]` where the clip is transparent."""
     alpha: Tensor
     """`[H, W]` in [0, 1]."""
     shares: Tensor
@@ -71,9 +74,9 @@ class Inspection:
     index: int
     """Which frame, from 0."""
     views: list[View]
-    """The person in each picture, cut out at H pixels a side."""
+    """The person in each picture, cut out at R pixels a side."""
     trust: Tensor
-    """`[N, H, H]` in [0, 1]: how far each pixel of the views is believed."""
+    """`[N, R, R]` in [0, 1]: how far each pixel of the views is believed."""
     body: Body
     """B = 1, in the frame's pixels, as it was fitted or moved: without clothes."""
     fragments: Fragments
@@ -84,14 +87,14 @@ class Inspection:
     """`[N, H, W]` bool: whether it does, by its depth (`warpkit.mesh_flow`)."""
     move: Tensor
     """`[N, H, W, 2]` pixels of the frame, right and down: how far the surface went from its place in each photo. Photos
-    after the first are laid over it, pelvis on pelvis and as large. Nought where `flow` is not visible."""
+    are laid over the clip's first frame, pelvis on pelvis and as large. Nought where `flow` is not visible."""
     background: Tensor
-    """`[3, H, W]` in [-1, 1], with the shadow of the feet where the clip has one."""
+    """`[3, H, W]` in [-1, 1], with the shadow of the feet where the clip has one; grey where it is transparent."""
     geometry: Geometry
     network: Network | None
     """None: geometry drew the frame."""
     result: np.ndarray
-    """uint8 `[H, W, 3]`: the frame."""
+    """uint8 `[H, W, 3]`: the frame; `[H, W, 4]` where the clip is transparent."""
 
 
 @torch.no_grad()
@@ -107,30 +110,29 @@ def inspect(clip: Clip, index: int | None = None, *, progress: Progress = SILENT
         Everything on the way from the pictures to the frame; see `inspect_figures.sections` for pictures of it.
 
     Raises:
-        InputError: the clip has no such frame, or its frames are transparent or not square.
+        InputError: the clip has no such frame.
     """
     if index is None:
         index = len(clip) // 2
     if not 0 <= index < len(clip):
         raise InputError(f"frame {index} does not exist: there are {len(clip)}, counted from 0")
-    if clip.transparent or clip.framing.shape[0] != clip.framing.shape[1]:
-        raise InputError("only opaque, square frames can be looked into: choose another background, frame or camera")
-    side = clip.framing.size
+    shape = clip.framing.shape
     progress.stage("Looking at the sources", None)
+    side = min(max(shape), LARGEST)
     views = clip.views(side)
     renderer, body = clip.geometric, clip.body(index)
     model, appearance = renderer.model, renderer.appearance
     trust = F.interpolate(appearance.images[:, :, 3], (side, side), mode="bilinear", antialias=True)[0]
     progress.stage("Looking at the frame", None)
-    target = body.camera.project(model(body.pose, body.shape, offsets=appearance.offsets), (side, side))
-    fragments = rasterize(target, model.faces, (side, side))
+    target = body.camera.project(model(body.pose, body.shape, offsets=appearance.offsets), shape)
+    fragments = rasterize(target, model.faces, shape)
     flow = compose_flow(appearance.vertices, model.faces, fragments, face_mask=appearance.faces)
     resolution = appearance.images.shape[-1]
     by_depth = mesh_flow(
         appearance.vertices,
         target,
         model.faces,
-        (side, side),
+        shape,
         source_size=(resolution, resolution),
         visibility="pixel",
         face_mask=appearance.faces,
@@ -139,7 +141,7 @@ def inspect(clip: Clip, index: int | None = None, *, progress: Progress = SILENT
     assert by_depth.visible is not None
     network = None
     if isinstance(clip.renderer, LearnedRenderer):
-        network = _network(clip.renderer, body, side)
+        network = _network(clip.renderer, body, shape)
     return Inspection(
         clip,
         index,
@@ -159,10 +161,9 @@ def inspect(clip: Clip, index: int | None = None, *, progress: Progress = SILENT
 
 def _moves(clip: Clip, views: list[View], grid: Tensor, visible: Tensor) -> Tensor:
     """`move` of an inspection, from the flow's grid `[N, H, W, 2]` and `[N, H, W]` where it leads anywhere."""
-    side = clip.framing.size
-    first = clip.framing.camera(clip.sources[0].person.body.camera)
-    steps = torch.arange(side) + 0.5
-    now = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
+    first = clip.body(0).to(torch.device("cpu")).camera
+    rows, columns = (torch.arange(length) + 0.5 for length in grid.shape[1:3])
+    now = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
     moves = []
     for view, places in zip(views, grid, strict=True):
         camera = view.body.to(torch.device("cpu")).camera
@@ -175,22 +176,22 @@ def _moves(clip: Clip, views: list[View], grid: Tensor, visible: Tensor) -> Tens
 def _geometry(clip: Clip, index: int) -> Geometry:
     drawn = clip.render_geometric(index)
     window = Window(*drawn.corner, *drawn.alpha.shape[-2:])
-    side = clip.framing.size
-    alpha, filled = (_placed(values[0], window, side)[0] for values in (drawn.alpha, drawn.filled))
-    shares = _placed(clip.geometric.shares(drawn)[0], window, side)
+    shape = clip.framing.shape
+    alpha, filled = (_placed(values[0], window, shape)[0] for values in (drawn.alpha, drawn.filled))
+    shares = _placed(clip.geometric.shares(drawn)[0], window, shape)
     return Geometry(clip.picture(drawn, index), alpha, shares, filled)
 
 
-def _network(renderer: LearnedRenderer, body: Body, side: int) -> Network:
+def _network(renderer: LearnedRenderer, body: Body, shape: tuple[int, int]) -> Network:
     with _attending(renderer.system) as attended:
-        rendered, _, window = renderer.draw(body, (side, side))
+        rendered, _, window = renderer.draw(body, shape)
     attention = []
     for weights in attended:
         size = (weights.shape[-2], weights.shape[-1])
-        attention.append(Attention(size, round(window.height / size[0]), _placed(weights[0], window, side)))
-    gate = None if rendered.gate is None else _placed(rendered.gate[0], window, side)[0]
-    colour, alpha = (_placed(values[0], window, side) for values in (rendered.colour, rendered.alpha))
-    inside = _placed(torch.ones(1, 1, 1), window, side)[0].bool()
+        attention.append(Attention(size, round(window.height / size[0]), _placed(weights[0], window, shape)))
+    gate = None if rendered.gate is None else _placed(rendered.gate[0], window, shape)[0]
+    colour, alpha = (_placed(values[0], window, shape) for values in (rendered.colour, rendered.alpha))
+    inside = _placed(torch.ones(1, 1, 1), window, shape)[0].bool()
     return Network(colour, alpha[0], gate, inside, tuple(attention))
 
 
@@ -212,12 +213,12 @@ def _attending(system: LiquidWarping) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def _placed(values: Tensor, window: Window, side: int) -> Tensor:
-    """Values `[C, h, w]` of a window, at any resolution, in its frame `[C, side, side]`; nought beside it."""
+def _placed(values: Tensor, window: Window, shape: tuple[int, int]) -> Tensor:
+    """Values `[C, h, w]` of a window, at any resolution, in its frame `[C, *shape]`; nought beside it."""
     values = values.float().cpu()
     if tuple(values.shape[-2:]) != window.size:
         values = F.interpolate(values[None], window.size, mode="nearest-exact")[0]
-    values = values[:, : side - window.top, : side - window.left]
-    frame = values.new_zeros(len(values), side, side)
+    values = values[:, : shape[0] - window.top, : shape[1] - window.left]
+    frame = values.new_zeros(len(values), *shape)
     frame[:, window.top : window.top + values.shape[1], window.left : window.left + values.shape[2]] = values
     return frame

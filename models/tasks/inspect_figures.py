@@ -48,6 +48,8 @@ AIR = 0.08
 """Of the person's height, shown round them on sheets."""
 NARROW = 0.62
 """Least width of what sheets show, in heights: words need room."""
+CLOSE = 480
+"""Pixels along a side of close-ups."""
 CHANGE = 4
 """How much stronger than it is a change is shown."""
 
@@ -59,7 +61,7 @@ def sections(seen: Inspection) -> Iterator[tuple[str, list[Figure]]]:
     """Everything an inspection holds as figures, in the order in which it came about, under headings.
 
     What the renderer of the clip does not make is left out. Names of figures are unique, and sort in that order; their
-    pictures have H x W pixels but for the atlas and the close-ups.
+    pictures have H x W pixels, or R x R those of photos, but for the atlas and the close-ups.
     """
     count = 0
     for heading, figures in _unnumbered(seen):
@@ -194,7 +196,7 @@ def _of_body(seen: Inspection) -> list[Figure]:
     joints = body.camera.pixels(model.joints(body.pose, body.shape))[0]
     covered = fragments.face_index[0] >= 0
     tall = model.height(body.shape)[0] * float(body.camera.scale[0])
-    depth = fragments.depth[0][covered] * (len(covered) / 2) / body.camera.scale[0]
+    depth = fragments.depth[0][covered] * (covered.shape[0] / 2) / body.camera.scale[0]
     deep = f" {100 * float(depth.amax() - depth.amin()):.0f} cm lie between them." if covered.any() else ""
     figures = [
         Figure("body", "Target body", "The fitted body in the frame's pose.", draw_body(behind, body, model)),
@@ -227,9 +229,11 @@ def _of_body(seen: Inspection) -> list[Figure]:
         ),
     ]
     figures = [replace(one, focus=_focus(covered)) for one in figures] + _close_ups(seen)
-    return [replace(one, name=f"target_{one.name}") for one in figures] + [
-        Figure("plate", "Plate", "The background without the person, with the shadow of the feet.", behind)
-    ]
+    figures = [replace(one, name=f"target_{one.name}") for one in figures]
+    if not seen.clip.transparent:
+        text = "The background without the person, with the shadow of the feet."
+        figures.append(Figure("plate", "Plate", text, behind))
+    return figures
 
 
 def _close_ups(seen: Inspection) -> list[Figure]:
@@ -241,11 +245,10 @@ def _close_ups(seen: Inspection) -> list[Figure]:
         return []
     rows, columns = (torch.nonzero(head.any(dim))[:, 0] for dim in (1, 0))
     (top, bottom), (left, right) = ((int(places[0]), int(places[-1]) + 1) for places in (rows, columns))
-    framing = frame_round((left, top, right, bottom), AIR, len(head))
+    framing = frame_round((left, top, right, bottom), AIR, CLOSE)
     body = framing.body(seen.body)
     vertices = model(body.pose, body.shape, offsets=seen.clip.appearance.offsets.cpu())
-    size = (framing.size, framing.size)
-    close = rasterize(body.camera.project(vertices, size), model.faces, size)
+    close = rasterize(body.camera.project(vertices, framing.shape), model.faces, framing.shape)
     text = f"The head, {framing.zoom:.1f} times as large"
     return [
         Figure("faces_close", "Faces, close", f"{text}.", draw_faces(close)),
@@ -287,6 +290,7 @@ def _of_flow(seen: Inspection) -> list[Figure]:
 
 def _of_geometry(seen: Inspection) -> list[Figure]:
     geometry, appearance = seen.geometry, seen.clip.appearance
+    picture = _opaque(geometry.picture)
     alpha, count = geometry.alpha, len(geometry.shares)
     worked_out = float((geometry.filled * alpha).sum() / alpha.sum().clamp(min=1e-6))
     shares = [float((share * alpha).sum() / alpha.sum().clamp(min=1e-6)) for share in geometry.shares]
@@ -303,11 +307,11 @@ def _of_geometry(seen: Inspection) -> list[Figure]:
             "filled",
             "Unseen and filled",
             "What no photo shows well: its colours are those of like places.",
-            draw_warning(geometry.picture, geometry.filled, alpha),
+            draw_warning(picture, geometry.filled, alpha),
             (("filled", WARNING),),
         ),
         Figure("alpha", "Its alpha", "The person's share of each pixel.", draw_mask(alpha)),
-        Figure("picture", "Its picture", "Each photo moved by its flow, blended and filled.", geometry.picture),
+        Figure("picture", "Its picture", "Each photo moved by its flow, blended and filled.", picture),
     ]
     atlas = Figure(
         "atlas", "Atlas", "The whole surface unfolded: seen or worked out.", to_image(appearance.atlas[0].cpu())
@@ -339,7 +343,7 @@ def _of_network(seen: Inspection, network: Network) -> list[Figure]:
     if network.gate is not None:
         text = "White: the geometric picture's colour is kept. Black: the network's own."
         figures.append(Figure("gate", "Its gate", text, draw_mask(network.gate)))
-    change = (torch.from_numpy(seen.result).float() - torch.from_numpy(seen.geometry.picture).float()).abs()
+    change = (_numbers(seen.result) - _numbers(seen.geometry.picture)).abs()
     most = float(change.amax())
     figures += [
         Figure("alpha", "Its alpha", "The person's share of each pixel, as it comes.", draw_mask(network.alpha)),
@@ -355,7 +359,19 @@ def _of_network(seen: Inspection, network: Network) -> list[Figure]:
 
 
 def _result(seen: Inspection) -> Figure:
-    return Figure("result", "Result", "The frame.", seen.result, focus=_focus(seen.geometry.alpha))
+    return Figure("result", "Result", "The frame.", _opaque(seen.result), focus=_focus(seen.geometry.alpha))
+
+
+def _opaque(picture: np.ndarray) -> np.ndarray:
+    """uint8 `[H, W, 3]` as it is, and `[H, W, 4]` over grey squares."""
+    if picture.shape[2] == 3:
+        return picture
+    alpha = torch.from_numpy(picture[..., 3]).float() / 255
+    return draw_over_checks(to_tensor(picture[..., :3]), alpha, max(4, len(picture) // 32))
+
+
+def _numbers(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(_opaque(picture)).float()
 
 
 def _within(colour: Tensor, inside: Tensor) -> np.ndarray:

@@ -190,10 +190,8 @@ class Pipeline:
         if motion is not None:
             check_motion(motion)
             travel.mode(look, is_video(motion), has_pictures(motion))
-        elif travel != Travel():
-            raise InputError("camera, smooth and slide say how a motion is followed: give one, or leave them out")
         else:
-            check_still(look)
+            check_still(look, travel)
         for photo in (photo for one in (photos, *(other.photos for other in wear)) for photo in one):
             if not isinstance(photo, np.ndarray):
                 check_readable(Path(photo), "picture")
