@@ -214,6 +214,25 @@ def code() -> str:
     return total.hexdigest()
 
 
+def content(path: Path) -> tuple[str, Callable[[], bool]]:
+    """SHA-256 of a file's bytes, and what tells later whether it is as it was: what `valid` of `remember` asks.
+
+    Raises InputError where it cannot be read.
+    """
+
+    def state() -> tuple[int, int]:
+        stat = path.stat()
+        return stat.st_size, stat.st_mtime_ns
+
+    try:
+        before = state()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    return found, lambda: state() == before
+
+
 def digest(*values: Any) -> str:
     """SHA-256 of values by their contents.
 

@@ -102,11 +102,11 @@ def imitate(
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
 
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)
         check_video_output(out, overwrite=force, transparent=look.transparent)
         if frames is not None:
             check_folder_output(frames, overwrite=force)
-        travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
+        travel = Travel(camera, smooth, slide)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,

@@ -11,10 +11,11 @@ Background = Annotated[
     str, typer.Option("--background", help="keep, transparent, reference (a video's own), a colour or a picture.")
 ]
 Frame = Annotated[
-    str, typer.Option("--frame", help="square, or photo: the whole first photo at its own resolution, whatever --size.")
+    Literal["square", "photo"],
+    typer.Option("--frame", help="square, or photo: the whole first photo at its own resolution, whatever --size."),
 ]
 Camera = Annotated[
-    str | None,
+    Literal["path", "stay", "follow", "copy"] | None,
     typer.Option(
         "--camera",
         help="path (stands still), stay (the person on the spot), follow (goes with them), copy (as the reference's).",

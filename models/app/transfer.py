@@ -82,13 +82,13 @@ def transfer(
         from warpkit.models.tasks.transfer import parse_wear
 
         given = [parse_wear(text) for text in wear]
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)
         check_outputs(out, frames, force, look.transparent)
         if motion is None:
             check_views(out, len(turn), sheet, look.transparent)
         elif is_picture(out) or sheet:
             raise InputError(f"a motion is written as a video: {out} must end in {', '.join(ENDINGS)}, without --sheet")
-        travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
+        travel = Travel(camera, smooth, slide)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,

@@ -60,7 +60,7 @@ def view(
         from warpkit.models import Look, Pipeline, Turn
         from warpkit.models.app.clip import check_outputs, check_views, write
 
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)
         check_outputs(out, frames, force, look.transparent)
         check_views(out, len(turn), sheet, look.transparent)
         pipe = Pipeline.from_pretrained(

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from warpkit.models.bodies import Body, BodyModel, Camera, body_digest
-from warpkit.models.cache import NO_CACHE, Cache
-from warpkit.models.data.clips.footage import Footage
+from warpkit.models.cache import NO_CACHE, Cache, content
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
@@ -72,15 +71,9 @@ def followed(video: Path, model: BodyModel, progress: Progress = SILENT, cache: 
 
     if cache.folder is None:
         return follow()
-
-    def state() -> tuple[int, int]:
-        stat = video.stat()
-        return stat.st_size, stat.st_mtime_ns
-
     progress.stage("Reading the video", None)
-    before = state()
-    inputs = (Footage(video).digest(), body_digest(model))
-    return cache.remember("motions", inputs, follow, Clip, Body, Camera, valid=lambda: state() == before)
+    found, unchanged = content(video)
+    return cache.remember("motions", (found, body_digest(model)), follow, Clip, Body, Camera, valid=unchanged)
 
 
 def imitate_body(source: Body, motion: Motion, model: BodyModel) -> Body:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import BodyModel, load_body
-from warpkit.models.cache import NO_CACHE, Cache, of_user
+from warpkit.models.bodies import BodyModel, body_digest, load_body
+from warpkit.models.cache import NO_CACHE, Cache, content, of_user
 from warpkit.models.data.motion import Motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.camera_path import CameraMode, Plates, copied, follow, stay
 from warpkit.models.geometric.feet import plant_feet
-from warpkit.models.geometric.framing import frame_motion, whole_picture
+from warpkit.models.geometric.framing import Framing, frame_motion, whole_picture
 from warpkit.models.media.images import check_readable, parse_color
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import LiquidWarping
@@ -295,7 +295,7 @@ class Pipeline:
         self.progress.stage("Making the background", None)
         plate: Tensor | Plates | None
         if look.background == "reference" and video is not None and moving is not None:
-            plate = reference_scene(video, moving, self.model, framing)
+            plate = self._scene(video, moving, framing)
         elif following is not None and str(look.background) == "keep":
             plate = passing(first, framing, following)
         elif camera == "copy" and str(look.background) == "keep":
@@ -318,6 +318,17 @@ class Pipeline:
             notes=(*told, *([self.cache.trouble] if self.cache.trouble else [])),
             views=shown.views,
             givers=shown.givers,
+        )
+
+    def _scene(self, video: Path, motion: Motion, framing: Framing) -> Tensor:
+        def find() -> Tensor:
+            return reference_scene(video, motion, self.model, framing)
+
+        if self.cache.folder is None:
+            return find()
+        found, unchanged = content(video)
+        return self.cache.remember(
+            "backgrounds", (found, motion, body_digest(self.model), framing), find, valid=unchanged
         )
 
 

@@ -68,8 +68,12 @@ class Source:
         around = slice(top, min(height, int(y1 + air) + 1)), slice(left, min(width, int(x1 + air) + 1))
         picture = to_tensor(self.image)
         part = picture[:, *around].contiguous()
-        hole = person_hole(refine_alpha(part, self.person.mask[around].contiguous()))
-        picture[:, *around] = fill_background(part, hole)
+        mask = self.person.mask[around].contiguous()
+
+        def fill() -> Tensor:
+            return fill_background(part, person_hole(refine_alpha(part, mask)))
+
+        picture[:, *around] = self.cache.remember("backgrounds", (part, mask), fill)
         return picture
 
     def plate(self, framing: Framing) -> Tensor:
