@@ -81,8 +81,8 @@ def inspect(
 
         check_folder_output(out, overwrite=force)
         turn = Turn.parse(azimuth or (TURNED if motion is None else "0"), elevation, roll, shift)
-        given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps, frame)  # type: ignore[arg-type]  # checked there
-        travel = Travel(camera, smooth, slide)  # type: ignore[arg-type]  # checked there
+        given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps, frame)
+        travel = Travel(camera, smooth, slide)
         if motion is None:
             check_still(look, travel)
         pipe = Pipeline.from_pretrained(
