@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+NONE = "none"
+"""Stands for None where a setting may be None, which TOML cannot say."""
+
 
 class Unfit(ValueError):
     """A value that no option of its kind can hold; says which setting, what was expected and what came."""
@@ -16,7 +19,7 @@ def kinds_of(declared: Callable[..., Any]) -> dict[str, Any]:
 
 
 def fitted(name: str, value: Any, kind: Any) -> Any:
-    """A value as what it is declared with wants it: lists become tuples, whole numbers pass for others.
+    """A value as what it is declared with wants it: lists become tuples, "none" None, whole numbers pass for others.
 
     Args:
         name: of the setting, for the message.
@@ -45,7 +48,7 @@ def _as(value: Any, kind: Any) -> tuple[bool, Any]:
     if kind is Any:
         return True, value
     if kind is types.NoneType:
-        return value is None, None
+        return value is None or value == NONE, None
     if get_origin(kind) is Literal:
         return value in get_args(kind), value
     if get_origin(kind) in (tuple, Sequence):
@@ -78,7 +81,14 @@ def _said(kind: Any) -> str:
         inner = get_args(kind)
         many = inner[-1] is Ellipsis or get_origin(kind) is Sequence
         return f"a list of {_said(inner[0])}s" if many else f"a list of {len(inner)}, {_said(inner[0])} each"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}.get(kind, "")
+    return {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        Path: "a path",
+        types.NoneType: repr(NONE),
+    }.get(kind, "")
 
 
 def fitted_all(prefix: str, values: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:

@@ -145,6 +145,16 @@ def test_what_cannot_be_is_named(tiny: Path, change: tuple[str, str], message: s
         read_plan(tiny)
 
 
+def test_none_in_a_configuration_is_none(tiny: Path) -> None:
+    tiny.write_text(
+        TINY.replace('preset = "small"', 'preset = "paper"\nvisibility = "none"').replace(
+            "= 32", '= 32\nscale = "none"'
+        )
+    )
+    plan = read_plan(tiny)
+    assert (plan.preset.visibility, plan.data["scale"]) == (None, None)
+
+
 def test_a_configuration_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["train", "smal-128", "--out", str(tmp_path / "run")])
     assert done.exit_code == REFUSED

@@ -335,6 +335,22 @@ def test_a_checkpoint_is_no_pickle_whatever_the_length_of_its_header(tmp_path: P
     assert lengths == {640, 896, 1152, 1408, 19280}
 
 
+def test_a_full_disk_is_a_sentence_and_the_last_state_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors import SafetensorError
+
+    trainer(tmp_path, steps=2).fit()
+
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(InputError, match=r"last\.safetensors cannot be written: .*No space left"):
+        trainer(tmp_path, steps=4).fit()
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "last.safetensors").step == 2
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:
     for name, content in (("a.pkl", pickle.dumps({})), ("b.pth", b"PK\x03\x04")):
         (tmp_path / name).write_bytes(content)

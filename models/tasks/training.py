@@ -99,8 +99,8 @@ def make_plan(tables: Mapping[str, Any]) -> Plan:
     check_keys("check", check, own | {"count", "split"})
     kinds = _kinds(kind)
     try:
-        fitted_all("data.", data, kinds)
-        fitted_all("check.", check, {**kinds, "count": int, "split": Literal["train", "test"]})
+        data = fitted_all("data.", data, kinds)
+        check = fitted_all("check.", check, {**kinds, "count": int, "split": Literal["train", "test"]})
     except Unfit as error:
         raise InputError(str(error)) from error
     if check.get("count", 1) < 1:

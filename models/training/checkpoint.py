@@ -43,8 +43,12 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> int:
-    """Writes the file, replacing one of its name only when it is whole. Returns its size in bytes."""
+    """Writes the file, replacing one of its name only when it is whole. Returns its size in bytes.
+
+    Raises InputError where it cannot be written.
+    """
     with needs_extra("person"):
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
     metadata = {
@@ -56,7 +60,10 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> int:
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
     with whole(path, overwrite=True) as draft:
-        save_file(tensors, draft, metadata)
+        try:
+            save_file(tensors, draft, metadata)
+        except (SafetensorError, OSError) as error:  # a full disk, for one
+            raise InputError(f"checkpoint {path} cannot be written: {error}; what stood there is as it was") from error
         draft.chmod(0o644)  # it comes readable by its owner alone
         size = draft.stat().st_size
     return size
