@@ -33,6 +33,8 @@ FOLDER = "WARPKIT_CACHE"
 """The environment variable that moves the cache."""
 LIMIT = 4 * 2**30
 """Bytes that all entries together may have; what was not used for longest goes first."""
+LARGEST = 256 * 2**20
+"""Bytes of arrays that an entry may have: what is larger takes as long to read and write as to make."""
 ABANDONED = 3600.0
 """Seconds after which a draft is nobody's any more."""
 VERSIONS = ("warpkit", "torch", "numpy", "scipy", "pillow", "av", "ai-edge-litert")
@@ -85,15 +87,20 @@ class Cache:
                 found: T = unpack(data, types)
                 return found
         made = make()
-        if valid():
-            self.keep(kind, key, pack(made), "npz")
+        arrays: list[np.ndarray] = []
+        tree = _taken_apart(made, arrays)
+        if sum(array.nbytes for array in arrays) <= LARGEST and valid():
+            self.keep(kind, key, _zipped(tree, arrays), "npz")
         return made
 
     def find(self, kind: str, key: str) -> bytes | None:
         """The bytes of an entry that is there and as it was written."""
         if self.folder is None:
             return None
-        for path in sorted((self.folder / kind).glob(f"{key}-*")):
+        paths: list[Path] = []
+        with suppress(OSError):
+            paths = sorted((self.folder / kind).glob(f"{key}-*"))
+        for path in paths:
             named = NAME.fullmatch(path.name)
             with suppress(OSError):
                 if named and (data := path.read_bytes()) and _of_bytes(data) == named["digest"]:
@@ -276,10 +283,14 @@ def _feed(update: Callable[[Any], None], value: Any) -> None:
 def pack(value: Any) -> bytes:
     """A value as the bytes of an npz file: its arrays, and how they are put together, as JSON; see `Cache.remember`."""
     arrays: list[np.ndarray] = []
-    tree = json.dumps(_taken_apart(value, arrays)).encode()
+    return _zipped(_taken_apart(value, arrays), arrays)
+
+
+def _zipped(tree: Any, arrays: list[np.ndarray]) -> bytes:
     buffer = io.BytesIO()
+    first = np.frombuffer(json.dumps(tree).encode(), np.uint8)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        for number, array in enumerate([np.frombuffer(tree, np.uint8), *arrays]):
+        for number, array in enumerate([first, *arrays]):
             with file.open(f"{number}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
     return buffer.getvalue()

@@ -95,6 +95,13 @@ def test_what_was_made_is_found_and_a_changed_input_is_not(tmp_path: Path, monke
     assert (len(made), len(cache.entries())) == (5, 4)
 
 
+def test_what_is_too_large_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST", 50)
+    cache, made = Cache(tmp_path), []
+    assert counted(cache, 0, made).count == counted(cache, 0, made).count == 3
+    assert (len(made), cache.entries(), cache.trouble) == (2, [], None)
+
+
 def test_inputs_that_change_meanwhile_leave_nothing(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     assert cache.remember("things", 1, lambda: 2, valid=lambda: False) == 2

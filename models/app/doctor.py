@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 import warpkit
+from warpkit.models.cache import of_user
 
 EXTRAS = {
     "person": {"ai-edge-litert": "ai_edge_litert", "av": "av", "pillow": "PIL", "rich": "rich",
@@ -65,6 +66,9 @@ def report() -> Iterator[str]:
         yield f"huge pages   {state}: {cost}"
     yield "bodies       anny (travels along); smpl, smplh, smplx from your files: --body-folder"
     yield f"renderer     {trained_model()}"
+    kept = of_user()
+    size = sum(entry.size for entry in kept.entries()) / 1e6
+    yield f"cache        {kept.folder}, {size:.0f} MB: see warpkit cache"
     for extra, packages in EXTRAS.items():
         missing = [package for package, module in packages.items() if importlib.util.find_spec(module) is None]
         if missing:

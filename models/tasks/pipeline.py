@@ -228,7 +228,7 @@ class Pipeline:
         """
         from warpkit.models.tasks.personalize import personalize
 
-        return personalize(
+        outcome = personalize(
             photos,
             out,
             how,
@@ -241,6 +241,9 @@ class Pipeline:
             tell=tell,
             cache=self.cache,
         )
+        if self.cache.trouble:
+            tell(f"note: {self.cache.trouble}")
+        return outcome
 
     def _read(self, photos: Photos, person: int | None) -> list[Source]:
         return read_sources(photos, self.model, person=person, progress=self.progress, cache=self.cache)
