@@ -270,7 +270,6 @@ def test_hidden_flow_is_dark_whatever_it_holds() -> None:
         (("--azimuth", "left"), "azimuth must be degrees"),
         (("--motion", "fly"), "neither a known motion"),
         (("--wear", "b.jpg:wings"), "there is no part 'wings'"),
-        (("--renderer", "neural"), "geometric or learned"),
         (("--size", "63"), "size must be"),
         (("--camera", "stay"), "say how a motion is followed"),
         (("--background", "reference"), "needs a video"),
