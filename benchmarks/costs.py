@@ -39,10 +39,9 @@ from warpkit.models.media.images import read_image
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.systems.liquid_warping import PRESETS, build
 from warpkit.models.systems.liquid_warping.checkpoints import save
-from warpkit.models.tasks import Look, Pipeline
+from warpkit.models.tasks import Adaptation, Look, Pipeline
 from warpkit.models.tasks.choices import choose_device
 from warpkit.models.tasks.imitate import resolve_motion
-from warpkit.models.tasks.personalize import Adaptation
 from warpkit.models.weights import find
 
 GB = 1e9

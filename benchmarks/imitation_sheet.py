@@ -18,9 +18,8 @@ from warpkit.models.errors import InputError
 from warpkit.models.media.draw import contact_sheet
 from warpkit.models.media.images import check_image_output, write_image
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks import Clip, Look, Pipeline
+from warpkit.models.tasks import Adaptation, Clip, Look, Pipeline
 from warpkit.models.tasks.choices import choose_system
-from warpkit.models.tasks.personalize import Adaptation
 
 
 def row(imitation: Clip) -> list[np.ndarray]:

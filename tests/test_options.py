@@ -16,10 +16,12 @@ from warpkit.models.app.commands import app
 from warpkit.models.errors import InputError
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-TASKS = ("imitate", "view", "transfer")
+TASKS = ("imitate", "view", "transfer", "personalize")
 WRITING = {"out", "frames", "sheet", "force", "debug"}
 """What the command line writes, and how: nobody else's business."""
-SHORTHANDS = {"look", "turn", "travel"}
+PYTHON_ONLY = {"self", "progress", "photos", "out", "overwrite", "tell"}
+"""What is handed over by the command line itself."""
+SHORTHANDS = {"look", "turn", "travel", "how"}
 """Arguments that hold several options as fields."""
 OTHERS: dict[str, tuple[str, Any]] = {
     "motion": ("wave", "wave"),
@@ -43,6 +45,10 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "weights": ("my.safetensors", Path("my.safetensors")),
     "side_by_side": (None, True),
     "cache": (None, False),
+    "steps": ("7", 7),
+    "learning_rate": ("0.5", 0.5),
+    "seed": ("3", 3),
+    "low_memory": (None, True),
 }
 """For each option another value than it has by default: as it is typed, and as it arrives."""
 
@@ -50,7 +56,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
 def parameters(function: Any) -> dict[str, Any]:
     """Names and defaults, without what only Python has."""
     found = inspect.signature(function).parameters.items()
-    return {name: one.default for name, one in found if name not in {"self", "progress", "photos"}}
+    return {name: one.default for name, one in found if name not in PYTHON_ONLY}
 
 
 def of_python(task: str) -> dict[str, Any]:
@@ -59,7 +65,10 @@ def of_python(task: str) -> dict[str, Any]:
     flat = {name: default for name, default in own.items() if name not in SHORTHANDS}
     for name in SHORTHANDS & set(own):
         flat |= {field.name: getattr(own[name], field.name) for field in fields(own[name])}
-    return flat | parameters(Pipeline.from_pretrained)
+    flat |= parameters(Pipeline.from_pretrained)
+    if task == "personalize":
+        del flat["renderer"]  # what is adapted draws
+    return flat
 
 
 def of_command(task: str) -> dict[str, Any]:
@@ -70,9 +79,10 @@ def of_command(task: str) -> dict[str, Any]:
 def test_both_have_the_same_options_with_the_same_defaults(task: str) -> None:
     python, command = of_python(task), of_command(task)
     assert set(python) == set(command) <= set(OTHERS)
-    turned = {name: command[name].default for name in ("azimuth", "elevation", "roll", "shift")}
-    assert Turn.parse(**turned).angles == Turn(*(python[name] for name in ("azimuth", "elevation", "roll"))).angles
-    assert Turn.parse(**turned).shift == python["shift"]
+    turned = {field.name: command[field.name].default for field in fields(Turn) if field.name in command}
+    if turned:
+        expected = Turn(**{name: python[name] for name in turned})
+        assert (Turn.parse(**turned).angles, Turn.parse(**turned).shift) == (expected.angles, expected.shift)
     required = {name for name in set(python) - set(turned) if python[name] is inspect.Parameter.empty}
     assert required == {name for name in command if command[name].required}
     for name in set(python) - set(turned) - required:
@@ -106,10 +116,10 @@ def test_an_option_arrives_under_its_name_and_changes_nothing_else(
 
     def arrived(*options: str) -> dict[str, Any]:
         came.clear()
-        needed = {"imitate": ["--motion", "walk"], "view": [], "transfer": ["--wear", "a.jpg"]}[task]
+        needed = {"imitate": ["--motion", "walk"], "view": [], "transfer": ["--wear", "a.jpg"]}.get(task, [])
         result = CliRunner().invoke(app, [task, "photo.jpg", "--out", "out.mp4", *needed, *options])
         assert "this is far enough" in result.stderr, result.stderr
-        flat = {name: value for name, value in came.items() if name not in {*SHORTHANDS, "self", "progress", "photos"}}
+        flat = {name: value for name, value in came.items() if name not in SHORTHANDS | PYTHON_ONLY}
         for name in SHORTHANDS & set(came):
             flat |= asdict(came[name])
         return flat

@@ -21,7 +21,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.recovery import Person
 from warpkit.models.systems.liquid_warping import Critics, build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks import Pipeline
+from warpkit.models.tasks import Adaptation, Pipeline
 from warpkit.models.tasks.sources import Source
 from warpkit.models.training import load_checkpoint
 
@@ -152,7 +152,7 @@ def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monk
     before = {name: value.clone() for name, value in system.state_dict().items()}
     out = tmp_path / "person.safetensors"
     pipe = Pipeline(load_body(), system, torch.device("cpu"), cache=Cache(tmp_path / "cache"))
-    outcome = pipe.personalize(["photo.jpg"], out, module.Adaptation(2, SIZE, low_memory=True))
+    outcome = pipe.personalize(["photo.jpg"], out, Adaptation(2, SIZE, low_memory=True))
     assert (outcome.reason, outcome.step) == ("finished", 2)
     found = load_checkpoint(out)
     assert found.kind == "person"
@@ -167,14 +167,14 @@ def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monk
     assert all(torch.equal(value, before[name]) for name, value in system.state_dict().items())
     again = tmp_path / "again.safetensors"
     monkeypatch.setattr(module.Trainer, "fit", lambda trainer: pytest.fail("trained again"))
-    assert pipe.personalize(["photo.jpg"], again, module.Adaptation(2, SIZE, low_memory=True)) == outcome
+    assert pipe.personalize(["photo.jpg"], again, Adaptation(2, SIZE, low_memory=True)) == outcome
     assert again.read_bytes() == out.read_bytes()
     with pytest.raises(pytest.fail.Exception, match="trained again"):
-        pipe.personalize(["photo.jpg"], again, module.Adaptation(2, SIZE, low_memory=True, seed=1), overwrite=True)
+        pipe.personalize(["photo.jpg"], again, Adaptation(2, SIZE, low_memory=True, seed=1), overwrite=True)
     with torch.no_grad():
         next(system.generator.parameters()).add_(1.0)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
-        pipe.personalize(["photo.jpg"], again, module.Adaptation(2, SIZE, low_memory=True), overwrite=True)
+        pipe.personalize(["photo.jpg"], again, Adaptation(2, SIZE, low_memory=True), overwrite=True)
 
 
 def test_a_fresh_global_discriminator_and_no_other_judges() -> None:
@@ -191,7 +191,7 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, monkeypatch: 
     wrong = (({"size": 100}, "multiple of 8"), ({"steps": 0}, "1 or more"), ({"learning_rate": math.nan}, "nan came"))
     for options, message in wrong:
         with pytest.raises(InputError, match=message):
-            module.Adaptation(**options)
+            Adaptation(**options)
     monkeypatch.setattr(embedded_model, "DATA", tmp_path)
     pipe = Pipeline(load_body(), None, torch.device("cpu"))
     with pytest.raises(InputError, match="holds no trained model"):

@@ -18,7 +18,9 @@ def personalize(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 100,
     size: Annotated[int, typer.Option(help="Height and width at which it is done, pixels.")] = 512,
-    rate: Annotated[float | None, typer.Option(help="Learning rate; that of the preset if not given.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Of both networks; that of the preset if not given.")
+    ] = None,
     low_memory: Annotated[
         bool, typer.Option("--low-memory", help="bfloat16, and activations computed again: less memory, more time.")
     ] = False,
@@ -33,11 +35,10 @@ def personalize(
 ) -> None:
     """Adapts a trained system to the person in the photos."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Pipeline
+        from warpkit.models import Adaptation, Pipeline
         from warpkit.models.media.output import check_output
-        from warpkit.models.tasks.personalize import Adaptation
 
-        how = Adaptation(steps, size, rate, seed, low_memory)
+        how = Adaptation(steps, size, learning_rate, seed, low_memory)
         check_output(out, overwrite=force)
         pipe = Pipeline.from_pretrained(
             weights, body=body, body_folder=body_folder, device=device, cache=cache, progress=bars

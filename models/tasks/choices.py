@@ -176,3 +176,27 @@ class Travel:
                 f"camera {camera} does not go with frame photo, which stands still: leave out one of the two"
             )
         return camera
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a system is adapted to a person. Raises InputError where that cannot be."""
+
+    steps: int = 100
+    """Of the optimizer; 100 in the paper."""
+    size: int = 512
+    """Height and width at which it is done, a multiple of 8."""
+    learning_rate: float | None = None
+    """Of both networks; None: by the layers of the preset, see `RATES` of `personalize`."""
+    seed: int = 0
+    """Of what is drawn."""
+    low_memory: bool = False
+    """bfloat16, and activations computed again in the backward pass."""
+
+    def __post_init__(self) -> None:
+        if self.size % 8 or self.size < 64:
+            raise InputError(f"size must be a multiple of 8 from 64 on, {self.size} came")
+        if self.steps < 1:
+            raise InputError(f"steps must be 1 or more, {self.steps} came")
+        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
+            raise InputError(f"the learning rate must be more than 0 and less than 1, {self.learning_rate} came")

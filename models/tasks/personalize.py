@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from warpkit.models.bodies import BodyModel, body_digest, on_device
 from warpkit.models.cache import NO_CACHE, Cache, code, digest
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.person import PersonSamples, Photo
-from warpkit.models.errors import InputError
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.media.output import check_output, whole
@@ -21,6 +20,7 @@ from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
+from warpkit.models.tasks.choices import Adaptation
 from warpkit.models.tasks.sources import Photos, Source, gather, notes, read_sources
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Advice, Outcome, TrainConfig, Trainer, save_checkpoint
@@ -32,34 +32,10 @@ EMA_DECAY = 0.9
 """Of the averaged weights, which are kept."""
 
 
-@dataclass(frozen=True)
-class Adaptation:
-    """How a system is adapted to a person. Raises InputError where that cannot be."""
-
-    steps: int = 100
-    """Of the optimizer; 100 in the paper."""
-    size: int = 512
-    """Height and width at which it is done, a multiple of 8."""
-    learning_rate: float | None = None
-    """Of both networks; None: by the layers of the preset, see `RATES`."""
-    seed: int = 0
-    """Of what is drawn."""
-    low_memory: bool = False
-    """bfloat16, and activations computed again in the backward pass."""
-
-    def __post_init__(self) -> None:
-        if self.size % 8 or self.size < 64:
-            raise InputError(f"size must be a multiple of 8 from 64 on, {self.size} came")
-        if self.steps < 1:
-            raise InputError(f"steps must be 1 or more, {self.steps} came")
-        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
-            raise InputError(f"the learning rate must be more than 0 and less than 1, {self.learning_rate} came")
-
-
 def personalize(
     photos: Photos,
     out: str | Path,
-    how: Adaptation | None = None,
+    how: Adaptation = Adaptation(),
     *,
     system: LiquidWarping | None,
     model: BodyModel,
@@ -74,7 +50,6 @@ def personalize(
 
     What `Pipeline.personalize` does, which says the arguments; `system` None: the embedded one.
     """
-    how = how or Adaptation()
     out = check_output(out, overwrite=overwrite)
     system = system or load_embedded()
     with torch.no_grad():
@@ -169,7 +144,7 @@ def person_trainer(
         advice=Advice(
             f"give {'' if low_memory else '--low-memory (about half), '}a smaller --size or fewer photos; nothing was "
             "written",
-            "Lower the learning rate (--rate), or change the seed (--seed)",
+            "Lower the learning rate (--learning-rate), or change the seed (--seed)",
         ),
         progress=progress,
         tell=tell,

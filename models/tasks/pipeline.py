@@ -22,6 +22,7 @@ from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.choices import (
     SMOOTH,
+    Adaptation,
     Look,
     RendererName,
     Travel,
@@ -39,7 +40,6 @@ from warpkit.models.tasks.transfer import Dressing, Wear, who_gives
 from warpkit.models.tasks.view import Turn, own_axis, turned, view_rotations
 
 if TYPE_CHECKING:
-    from warpkit.models.tasks.personalize import Adaptation
     from warpkit.models.training import Outcome
 
 VIEWS_A_SECOND = 25.0
@@ -207,7 +207,7 @@ class Pipeline:
         self,
         photos: Photos,
         out: str | Path,
-        how: Adaptation | None = None,
+        how: Adaptation = Adaptation(),
         *,
         person: int | None = None,
         overwrite: bool = False,
@@ -218,7 +218,7 @@ class Pipeline:
         Args:
             photos: of the person.
             out: the safetensors file to write, which `from_pretrained` takes. The pipeline's own system stays as it is.
-            how: for how long and how; see `Adaptation` for what is usual.
+            how: for how long, and how.
             person: of the photos.
             overwrite: whether `out` may exist.
             tell: told sentences.
