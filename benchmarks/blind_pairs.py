@@ -32,15 +32,18 @@ GEOMETRIC, TRAINED = "geometric", "trained"
 
 
 def poses(count: int, seed: int) -> Motion:
-    """So many frames out of the library's motions, of as many motions as there are, in one place."""
+    """So many frames out of the library's motions, of as many motions as there are, all on one spot of the ground."""
     chance = random.Random(seed)
     names = [name for _ in range(count // len(MOTIONS) + 1) for name in chance.sample(sorted(MOTIONS), len(MOTIONS))]
-    frames = []
+    frames, lowered = [], []
     for name in names[:count]:
-        rotations = make_motion(name).rotations
-        frames.append(rotations[chance.randrange(len(rotations))])
-    height = make_motion(names[0]).height
-    return Motion(1.0, torch.stack(frames), torch.zeros(count, 2), torch.ones(count), height)
+        motion = make_motion(name)
+        index = chance.randrange(len(motion))
+        frames.append(motion.rotations[index])
+        lowered.append(motion.path[index, 1])
+    down = torch.stack(lowered)
+    path = torch.stack([torch.zeros(count), down - down[0]], -1)
+    return Motion(1.0, torch.stack(frames), path, torch.ones(count), motion.height)
 
 
 def casts(pairs: int, seed: int) -> Iterator[tuple[str, str, Motion]]:

@@ -7,6 +7,7 @@ import torch
 
 pytest.importorskip("typer", reason="needs the extra [person]")
 from benchmarks.blind_pairs import PEOPLE, casts, main, poses
+from warpkit.models.bodies import load_body
 from warpkit.models.data.people.baked import PEOPLE as BAKED
 
 
@@ -21,6 +22,13 @@ def test_thirty_pairs_show_three_held_out_people_alike_each_in_poses_of_their_ow
         frames = motion.rotations.flatten(1)
         assert (torch.cdist(frames, frames) + torch.eye(len(frames))).min() > 0.1
     assert sum(len(motion) for *_, motion in casts(7, seed=1)) == 7
+
+
+def test_all_poses_stand_on_one_ground():
+    model, motion = load_body("anny"), poses(10, 3)
+    lowest = model(motion.rotations, model.mean_shape[None])[..., 1].amin(1) - motion.path[:, 1]
+    assert (lowest - lowest[0]).abs().max() < 0.04
+    assert motion.path[:, 1].abs().max() > 0.1  # a squat is among them
 
 
 def test_poses_follow_from_the_seed():
