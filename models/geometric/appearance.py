@@ -14,7 +14,7 @@ from warpkit import compose_flow, interpolate, rasterize, warp
 from warpkit.models.bodies import PARTS, BodyModel, part_of_vertices
 from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.matte import spread
-from warpkit.models.geometric.mesh import Surface, around_limbs, t_pose, vertex_normals
+from warpkit.models.geometric.mesh import Surface, around_limbs, limb_axes, t_pose, vertex_normals
 from warpkit.models.geometric.once import once
 from warpkit.models.geometric.shell import fit_shell
 from warpkit.models.geometric.trust import colour_trust
@@ -36,8 +36,11 @@ ATLAS = 1024
 """Texels along a side of the atlas; a quarter of that is enough for pictures of 128 pixels, and much faster."""
 SOFT = 10
 """Steps of smoothing of the border between the scalp and the rest of a head."""
-ROUND = 50.0
+ROUND = 500.0
 """How many times easier colours pass round a limb than along it to where nothing was seen."""
+HELD = 0.15
+"""How firmly the best sight of a limb holds what is carried round it: loosely, so that the unseen side gets the colour
+of the limb as a whole and not that of its rims, which lie in shadow and show a little of what is behind them."""
 ALIKE = ("torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg", "foot")
 """Parts whose front and back look alike; a face is not put on the back of a head."""
 
@@ -240,7 +243,9 @@ def work_out_atlas(
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
     confidence = torch.where(known > 0.5, 10.0 * quality.amax(0), 0.0)
     limbs = once(model, "round limbs", lambda: _round_limbs(model))
-    suggested = limbs.spread(mean, confidence)
+    limb = limb_axes().to(mean).any(1)[part_of_vertices(model)]
+    held = torch.where(known > 0.5, HELD * quality.amax(0).square(), 0.0)
+    suggested = limbs.spread(mean, torch.where(limb, held, confidence))
     back, crown = scalp(model)
     if (confidence[crown] > 0).any():
         light = mean.sum(1)

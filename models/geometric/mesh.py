@@ -28,22 +28,27 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(normals, dim=-1)
 
 
-def around_limbs(model: BodyModel, across: float) -> Tensor:
-    """`[F, 3]` weights of faces' edges for a `Surface` on which values pass round a limb rather than along it.
-
-    Edges that run along an arm, a leg or the trunk weigh `across` times less than those round it; on heads and feet
-    all weigh 1.
-    """
+def limb_axes() -> Tensor:
+    """`[P, 3]` the direction in the T-pose that each of PARTS runs along; zero for heads and feet."""
     axes = torch.zeros(len(PARTS), 3)
     for number, name in enumerate(PARTS):
         if name.endswith(("_arm", "hand")):
             axes[number, 0] = 1
         elif name.endswith("_leg") or name == "torso":
             axes[number, 1] = 1
+    return axes
+
+
+def around_limbs(model: BodyModel, across: float) -> Tensor:
+    """`[F, 3]` weights of faces' edges for a `Surface` on which values pass round a limb rather than along it.
+
+    Edges that run along an arm, a leg or the trunk weigh `across` times less than those round it; on heads and feet
+    all weigh 1.
+    """
     index = model.faces.long()
     rest = t_pose(model, model.mean_shape[None])[0]
     edges = torch.nn.functional.normalize(rest[index.roll(-1, 1)] - rest[index], dim=-1)
-    along = (edges * axes.to(edges)[model.parts][:, None]).sum(-1).square()
+    along = (edges * limb_axes().to(edges)[model.parts][:, None]).sum(-1).square()
     return 1 / (1 + (across - 1) * along)
 
 
