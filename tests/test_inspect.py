@@ -17,6 +17,7 @@ from warpkit import AttentionWarp, rasterize
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.data.photo_like import outdoor_file
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import gather_appearance
@@ -25,12 +26,14 @@ from warpkit.models.media.diagrams import face_colours, source_colours
 from warpkit.models.media.draw import PAPER
 from warpkit.models.media.figures import Figure
 from warpkit.models.media.flow_wheel import draw_flow
+from warpkit.models.media.images import read_image, write_image
 from warpkit.models.media.tensors import to_image
-from warpkit.models.recovery import Person
+from warpkit.models.recovery import Person, recover
 from warpkit.models.recovery.blazepose import NUM_LANDMARKS
 from warpkit.models.systems.liquid_warping import PRESETS, LiquidWarping, build
 from warpkit.models.tasks import Clip, Inspection, inspect, write_figures
 from warpkit.models.tasks.clip import extent
+from warpkit.models.tasks.imitate import resolve_motion
 from warpkit.models.tasks.inspect_figures import sections
 from warpkit.models.tasks.learned import LearnedRenderer
 from warpkit.models.tasks.sources import Source, standing_body
@@ -281,6 +284,19 @@ def test_what_cannot_be_inspected_is_a_sentence(arguments: tuple[str, ...], sent
     assert result.exit_code == REFUSED, result.output
     assert sentence in result.stderr
     assert not out.exists()
+
+
+def test_a_photo_as_the_motion_is_the_pose_that_it_shows(model: BodyModel, tmp_path: Path) -> None:
+    pytest.importorskip("openpeople", reason="needs the extra [demo]")
+    picture = read_image(outdoor_file("P010"))[::4, ::4]
+    write_image(tmp_path / "pose.jpg", np.ascontiguousarray(picture))
+    motion, _ = resolve_motion(tmp_path / "pose.jpg", model, None)
+    pose = motion.rotations
+    assert len(pose) == 1
+    person = recover(read_image(tmp_path / "pose.jpg"), model)
+    height = model.height(model.mean_shape[None])
+    apart = model.joints(pose, model.mean_shape[None]) - model.joints(person.body.pose, model.mean_shape[None])
+    assert apart[..., :2].norm(dim=-1).amax() < 0.08 * height
 
 
 def test_every_option_of_the_tasks_is_one_here_with_the_same_meaning() -> None:

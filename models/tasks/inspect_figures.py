@@ -231,7 +231,7 @@ def _of_body(seen: Inspection) -> list[Figure]:
     figures = [replace(one, focus=_focus(covered)) for one in figures] + _close_ups(seen)
     figures = [replace(one, name=f"target_{one.name}") for one in figures]
     if not seen.clip.transparent:
-        text = "The background without the person, with the shadow of the feet."
+        text = "The background without the person; feet may darken it."
         figures.append(Figure("plate", "Plate", text, behind))
     return figures
 
