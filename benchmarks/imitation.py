@@ -16,7 +16,7 @@ import torch
 
 from warpkit.models.data.photo_like import four_views
 from warpkit.models.media.video import VideoWriter
-from warpkit.models.tasks import Look, Pipeline
+from warpkit.models.tasks import Clip, Look, Pipeline
 
 WARM_UP = 5
 
@@ -24,12 +24,13 @@ WARM_UP = 5
 class Stages:
     """Keeps the seconds of each stage that a task reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.seconds: dict[str, float] = {}
-        self._name, self._start = "loading", time.perf_counter()
+        self.clock = clock
+        self._name, self._start = "loading", clock()
 
     def stage(self, name: str, total: int | None) -> None:
-        now = time.perf_counter()
+        now = self.clock()
         self.seconds[self._name] = self.seconds.get(self._name, 0.0) + now - self._start
         self._name, self._start = name, now
 
@@ -62,16 +63,26 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="what the learned renderer draws with, if not the embedded model")
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--processor-time", action="store_true", help="of all threads: for a machine that is busy")
+    parser.add_argument("--again", action="store_true", help="also what is left to do once with a warm cache")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.processor_time else time.perf_counter
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
 
-    stages = Stages()
-    pipe = Pipeline.from_pretrained(arguments.weights, renderer=arguments.renderer, cache=False, progress=stages)
-    photos = four_views(arguments.person)[: arguments.views]
-    result = pipe.imitate(photos, arguments.motion, look=Look(arguments.size))
-    stages.stage("", None)
+    def prepare(cache: str | bool) -> tuple[Clip, Stages]:
+        stages = Stages(clock)
+        pipe = Pipeline.from_pretrained(arguments.weights, renderer=arguments.renderer, cache=cache, progress=stages)
+        photos = four_views(arguments.person)[: arguments.views]
+        result = pipe.imitate(photos, arguments.motion, look=Look(arguments.size))
+        stages.stage("", None)
+        return result, stages
+
+    result, stages = prepare(cache=False)
+    again = {}
+    if arguments.again:
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(cache=folder)
+            again = prepare(cache=folder)[1].seconds
     prepared = peak_memory()
     frames = range(min(len(result), arguments.frames))
     body, renderer = result.framing.body(result.bodies), result.renderer
@@ -92,7 +103,8 @@ def main() -> None:
     where = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"{how}, {arguments.views} views, {arguments.size}², {where}")
     for name, seconds in stages.seconds.items():
-        print(f"  once       {name:42} {seconds:8.2f} s")
+        warm = f", {again[name]:.2f} s with a warm cache" if again else ""
+        print(f"  once       {name:42} {seconds:8.2f} s{warm}")
     print(f"  each frame {'body (vertices)':42} {posing:8.1f} ms")
     stage = "rasterize, flow, warp, blend, smooth edges"
     stage += ", network" if arguments.renderer == "learned" else ""
