@@ -11,10 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, BodyModel, load_body
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.smoothing import smooth
 from warpkit.models.recovery import Person, choose_person, detect_people, fit_detection, recover, recover_clip
 from warpkit.models.recovery.crops import Pyramid, Square, paste
+from warpkit.models.recovery.fit import BODY_HEIGHT, HIPS, Targets
+from warpkit.models.recovery.photo import fitter
 from warpkit.models.recovery.priors import PosePrior
 from warpkit.models.recovery.solver import minimise
 
@@ -317,3 +321,36 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(InputError, match=r"warpkit\[person\]"):
         networks.Network(networks.DATA / "pose_detection.tflite")
+
+
+def test_a_recovered_path_is_as_smooth_at_50_as_at_25_frames_a_second(model: BodyModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tremor = 6 * smooth(torch.randn(80, 2, generator=generator), 50, 0.03)  # pixels, of a person of 170
+    dance = make_motion("dance", fps=50.0)
+    fit = fitter(model)
+
+    def path(fps: int, frames: int) -> Tensor:
+        seen = slice(0, frames * 50 // fps, 50 // fps)
+        offset = 200 + 100 * dance.path[seen] + tremor[seen]
+        body = Body(
+            dance.rotations[seen], model.mean_shape.expand(frames, -1), Camera(torch.full((frames,), 100.0), offset)
+        )
+        places = fit.landmarks(body)
+        points, depth = body.camera.pixels(places), places[..., 2] - places[:, HIPS, 2].mean(1, keepdim=True)
+        pixels, ones = torch.full((frames,), 100.0), torch.ones(frames)
+        targets = Targets(
+            points=points,
+            depth=depth,
+            weights=torch.ones(frames, points.shape[1]),
+            world_scale=pixels,
+            height=pixels * BODY_HEIGHT,
+            yaw=0 * ones,
+            hips=points[:, HIPS].mean(1),
+            middle=torch.full((frames, 2), 200.0),
+            found=ones,
+        )
+        return fit.body(fit.fit_clip(targets, fit.start(targets), fps, steps=6), targets).camera.offset
+
+    slow, fast = path(25, 20), path(50, 40)[::2]
+    assert tremor[:40].abs().mean() > 2
+    assert (slow - fast)[:-3].abs().mean() < 0.35

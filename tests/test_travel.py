@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.feet import wavering
 from warpkit.models.bodies import Body, BodyModel, Camera, load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.data.motion import Motion, Place
@@ -39,19 +40,6 @@ def standing(model: BodyModel, scale: float = 100.0) -> Body:
     return Body(
         torch.zeros(1, 22, 3), model.mean_shape[None], Camera(torch.tensor([scale]), torch.tensor([[300.0, 200.0]]))
     )
-
-
-def wavering(motion: Motion, lasting: float = 0.1, seed: int = 0) -> Motion:
-    """As poses and paths come from videos: a tremor in which each quiver lasts about so many seconds."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def tremor(like: Tensor) -> Tensor:
-        noise = smooth(torch.randn(like.shape, generator=generator), motion.fps, lasting)
-        return noise / noise.std()
-
-    turned = axis_angle_to_matrix(motion.rotations) @ axis_angle_to_matrix(0.015 * tremor(motion.rotations))
-    path = motion.path + 0.01 * tremor(motion.path)
-    return replace(motion, rotations=matrix_to_axis_angle(turned), path=path, scale=1 + 0.01 * tremor(motion.scale))
 
 
 # smoothing

@@ -30,6 +30,7 @@ from warpkit.models.recovery.photo import fit_detection, fitter
 WINDOW, OVERLAP = 256, 32  # frames fitted at once, and shared by two windows, which are faded into each other there
 LEAST_FOUND = 0.5  # the share of frames in which the person must be found
 SEARCHES = 5  # a second, while nobody has been found yet
+CONFUSED = 0.32  # seconds that front and back are confused for at most half of
 KEY_FRAMES = 5  # that the shape is taken from, at most
 
 
@@ -181,7 +182,7 @@ def recover_clip(
         )
 
     fit = fitter(model)
-    targets = _clip_targets(track.detections, found)
+    targets = _clip_targets(track.detections, found, fps)
     number = min(max(1, total // 15), KEY_FRAMES, len(track.keys))
     keys = [track.keys[i] for i in np.linspace(0, len(track.keys) - 1, number).round().astype(int)]
     shape = torch.cat([fit_detection(key, model).body.shape for key in keys]).median(0).values
@@ -194,7 +195,7 @@ def recover_clip(
     return Clip(body, float(fps), track.size, found, error, track.people)
 
 
-def _clip_targets(detections: list[Detection | None], found: Tensor) -> Targets:
+def _clip_targets(detections: list[Detection | None], found: Tensor, fps: float) -> Targets:
     """Targets of all frames with one height and one middle, so that scale and offset move smoothly."""
     seen = targets_of([one for one in detections if one is not None])
     times, known = np.arange(len(detections)), torch.nonzero(found)[:, 0].numpy()
@@ -206,8 +207,9 @@ def _clip_targets(detections: list[Detection | None], found: Tensor) -> Targets:
 
     # a median over neighbours: single frames in which front and back are confused must not turn the start about
     turned = np.unwrap(seen.yaw.numpy())
-    padded = np.pad(turned, 4, mode="edge")
-    calm = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), -1)
+    reach = max(1, round(CONFUSED / 2 * fps))
+    padded = np.pad(turned, reach, mode="edge")
+    calm = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), -1)
     height, middle = seen.height.median(), seen.hips.mean(0)
     weights = spread(seen.weights) * found[:, None]
     return Targets(
