@@ -70,7 +70,7 @@ def rows(model: BodyModel, name: str, fps: float) -> Iterator[tuple[str, Body, B
 
 def recovered(model: BodyModel, name: str, fps: float) -> tuple[Body, Body, Body]:
     """A motion of the library as it is recovered from a video of it; the same smoothed; and the true bodies."""
-    pipe = Pipeline.from_pretrained(renderer="geometric")
+    pipe = Pipeline.from_pretrained(renderer="geometric", cache=False)
     drawn = pipe.imitate(outdoor(PERSON)[:1], make_motion(name, fps=fps), look=Look(SIZE))
     clip = recover_clip(drawn, model, fps)
     motion = Motion.from_clip(clip, model)
