@@ -147,3 +147,20 @@ def test_frames_on_the_references_scene_are_its_pictures_with_another_person(
     assert middle == pytest.approx(66, abs=8)  # where the reference is then
     corner = to_tensor(clip.frame(8))[:, :30, :30]
     assert (corner - behind[:, :30, :30]).abs().mean() < 0.03
+    copied = pipe.imitate([photo], tmp_path / "a.mp4", look=Look(96, "white"), travel=Travel("copy"))
+    assert copied.size == SIZE
+    torch.testing.assert_close(copied.render(8).alpha, drawn.alpha)  # the same person in the same place
+
+
+def test_a_camera_that_follows_shows_the_person_in_the_middle_and_other_parts_of_the_photo(
+    pipe: Pipeline, photo: np.ndarray
+) -> None:
+    walk = make_motion("walk", fps=5.0)
+    clip = pipe.imitate([photo], walk, look=Look(64), travel=Travel("follow"))
+    still = pipe.imitate([photo], walk, look=Look(64))
+    layers = [clip.render(index) for index in range(0, len(clip), 4)]
+    middles = [layer.corner[1] + layer.alpha.shape[3] / 2 for layer in layers]
+    assert 24 < min(middles) <= max(middles) < 40
+    assert layers[0].alpha.sum() > 1.2 * still.render(0).alpha.sum()  # the frame need not hold the whole way
+    assert (clip.ground(0) - clip.ground(8))[:, :10].abs().mean() > 0.01
+    assert (still.ground(0) - still.ground(8))[:, :10].abs().max() == 0
