@@ -177,6 +177,8 @@ def test_presets_survive_a_file_of_settings_and_name_wrong_ones():
         replace(PRESETS["small"], condition="uv")
     with pytest.raises(ValueError, match="preset: expected one of paper"):
         build("tiny")
+    with pytest.raises(ValueError, match="vgg_layers: expected layers from relu1_1 to relu5_4, got 'relu9_1'"):
+        replace(PRESETS["small"], vgg_layers=("relu1_1", "relu9_1"))
 
 
 def test_a_batch_of_another_preset_or_size_is_refused(system):

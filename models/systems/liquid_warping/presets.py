@@ -1,6 +1,7 @@
 """Settings of Liquid Warping GAN with Attention: the paper's, its public code's, and those of what we ship."""
 
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, get_args
 
@@ -126,6 +127,9 @@ class Preset:
         unknown = set(self.discriminators) - {"global", "body", "head"}
         if unknown:
             raise ValueError(f"discriminators: expected some of global, body, head, got {sorted(unknown)[0]!r}")
+        for layer in self.vgg_layers or ():
+            if not re.fullmatch("relu[1-5]_[1-4]", layer):
+                raise ValueError(f"vgg_layers: expected layers from relu1_1 to relu5_4, got {layer!r}")
         if self.layers == "small" and self.condition != "surface":
             raise ValueError(
                 "condition: the layers 'small' weigh sources by their normals, which only the condition 'surface' "
