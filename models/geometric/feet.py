@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from warpkit.models.bodies import JOINTS, KEYPOINTS, Body, BodyModel, Camera
-from warpkit.models.geometric.legs import reach
+from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle, nearest_rotation
+from warpkit.models.geometric.legs import global_rotations, reach
 from warpkit.models.geometric.smoothing import smooth, velocity
 
 CONTACTS = ("left_heel", "left_toe", "right_heel", "right_toe")
@@ -82,9 +83,9 @@ def find_contacts(bodies: Body, model: BodyModel, fps: float) -> Contacts:
 
 @torch.no_grad()
 def plant_feet(bodies: Body, model: BodyModel, fps: float) -> Body:
-    """The same bodies with feet that do not slide while they stand: the path is mended, then what is left by the legs.
+    """The same bodies with feet that do not slide while they stand: by the path, and what is left by the legs.
 
-    Shapes and sizes stay. The path stays too, up to what the steps say it must be: minimised over the shift d of each
+    Shapes and sizes stay. Feet that stand on heel and toe do not turn. The path stays too, up to what the steps say it must be: minimised over the shift d of each
     frame is Σ standing |d' + slip|² + (FREE where nothing stands) |d'|² + QUICK² |d''|² + |d|² / DRIFT², in seconds and
     metres, so that the frame rate does not matter. Then each leg follows its own foot likewise, and lets go of it in
     the time `RELEASE`.
@@ -97,6 +98,8 @@ def plant_feet(bodies: Body, model: BodyModel, fps: float) -> Body:
     if len(bodies.pose) < 3:
         return bodies
     metre = bodies.camera.scale[0]
+    planted = find_contacts(bodies, model, fps).planted
+    bodies = Body(_flat_feet(bodies.pose, planted, fps), bodies.shape, bodies.camera)
     original = _in_picture(_soles(bodies, model), bodies.camera)
     mended = bodies
     for _ in range(ROUNDS):  # what stands is told better once it hardly slides
@@ -115,14 +118,29 @@ def plant_feet(bodies: Body, model: BodyModel, fps: float) -> Body:
     return Body(pose, mended.shape, mended.camera)
 
 
+def _flat_feet(pose: Tensor, planted: Tensor, fps: float) -> Tensor:
+    """`[T, 22, 3]` poses whose feet do not turn while both heel and toe of them stand, `planted` `[T, 4]`."""
+    local = axis_angle_to_matrix(pose)
+    turned = global_rotations(local)
+    result = pose.clone()
+    for foot, side in enumerate(("left", "right")):
+        knee, ankle = JOINTS.index(f"{side}_knee"), JOINTS.index(f"{side}_ankle")
+        flat = planted[:, [2 * foot, 2 * foot + 1]].amin(1, keepdim=True)
+        given = turned[:, ankle].flatten(1)[:, None]
+        change = _least_slip(given, flat, 1 - flat[:, 0], LEG, LEG_QUICK, fps)
+        still = nearest_rotation((given[:, 0] + change).unflatten(1, (3, 3)))
+        result[:, ankle] = matrix_to_axis_angle(turned[:, knee].mT @ still)
+    return result
+
+
 def _least_slip(place: Tensor, planted: Tensor, released: Tensor, drift: float, slow: float, fps: float) -> Tensor:
-    """[T, 2] metres to move each frame by, so that what is planted `[T, N]` of `place` `[T, N, 2]` stands still.
+    """[T, D] to move each frame by, so that what is planted `[T, N]` of `place` `[T, N, D]` stands still.
 
     `released` `[T]` in [0, 1]: where the shift fades in the time `RELEASE` rather than in `drift` (seconds). It changes
     speed in `slow` seconds.
     """
     frames = len(place)
-    slip = ((place[1:] - place[:-1]) * fps).double().numpy()  # [T - 1, N, 2]
+    slip = ((place[1:] - place[:-1]) * fps).double().numpy()  # [T - 1, N, D]
     weight = torch.minimum(planted[1:], planted[:-1]).double().numpy()
     total = weight.sum(1)
     shared = total + FREE * np.clip(1 - total, 0, None)
@@ -138,7 +156,7 @@ def _least_slip(place: Tensor, planted: Tensor, released: Tensor, drift: float, 
     bands[1, 2:] -= 2 * quick
     bands[0, 2:] += quick
     wanted = (weight[..., None] * slip).sum(1) * fps
-    right = np.zeros((frames, 2))
+    right = np.zeros((frames, place.shape[-1]))
     right[1:] -= wanted
     right[:-1] += wanted
     return torch.from_numpy(scipy.linalg.solveh_banded(bands, right)).to(place)

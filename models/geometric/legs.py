@@ -23,10 +23,7 @@ def reach(pose: Tensor, shape: Tensor, model: BodyModel, moves: Tensor) -> Tenso
         moves: `[T, 2, 3]` metres in body space of the left and the right ankle. Centimetres: what a leg is too short
             for, or a knee would have to bend by more than `MOST_BEND` for, is left out.
     """
-    local = axis_angle_to_matrix(pose)
-    turned = [local[:, 0]]
-    for joint in range(1, len(PARENTS)):
-        turned.append(turned[PARENTS[joint]] @ local[:, joint])
+    turned = global_rotations(axis_angle_to_matrix(pose)).unbind(1)
     places = torch.cat([model.joints(part, shape) for part in pose.split(256)])
     result = pose.clone()
     for number, side in enumerate(("left", "right")):
@@ -47,6 +44,14 @@ def reach(pose: Tensor, shape: Tensor, model: BodyModel, moves: Tensor) -> Tenso
         here = (moves[:, number] != 0).any(-1)[:, None, None]
         result[:, [hip, knee, ankle]] = torch.where(here, matrix_to_axis_angle(joints), pose[:, [hip, knee, ankle]])
     return result
+
+
+def global_rotations(local: Tensor) -> Tensor:
+    """`[T, 22, 3, 3]`: how each joint is turned in body space, from how it is against its parent."""
+    turned = [local[:, 0]]
+    for joint in range(1, len(PARENTS)):
+        turned.append(turned[PARENTS[joint]] @ local[:, joint])
+    return torch.stack(turned, 1)
 
 
 def _between(first: Tensor, second: Tensor) -> Tensor:
