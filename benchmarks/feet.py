@@ -21,7 +21,7 @@ from warpkit.models.data.photo_like import outdoor
 from warpkit.models.geometric.feet import find_contacts, plant_feet
 from warpkit.models.geometric.smoothing import smooth
 from warpkit.models.recovery import recover_clip
-from warpkit.models.tasks import Look, Pipeline
+from warpkit.models.tasks import Look, Pipeline, Travel
 from warpkit.models.tasks.choices import SMOOTH
 from warpkit.models.tasks.imitate import imitate_body
 
@@ -71,7 +71,7 @@ def rows(model: BodyModel, name: str, fps: float) -> Iterator[tuple[str, Body, B
 def recovered(model: BodyModel, name: str, fps: float) -> tuple[Body, Body, Body]:
     """A motion of the library as it is recovered from a video of it; the same smoothed; and the true bodies."""
     pipe = Pipeline.from_pretrained(renderer="geometric", cache=False)
-    drawn = pipe.imitate(outdoor(PERSON)[:1], make_motion(name, fps=fps), look=Look(SIZE))
+    drawn = pipe.imitate(outdoor(PERSON)[:1], make_motion(name, fps=fps), travel=Travel(slide=True), look=Look(SIZE))
     clip = recover_clip(drawn, model, fps)
     motion = Motion.from_clip(clip, model)
     start = clip.body[0]

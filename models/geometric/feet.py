@@ -85,10 +85,10 @@ def find_contacts(bodies: Body, model: BodyModel, fps: float) -> Contacts:
 def plant_feet(bodies: Body, model: BodyModel, fps: float) -> Body:
     """The same bodies with feet that do not slide while they stand: by the path, and what is left by the legs.
 
-    Shapes and sizes stay. Feet that stand on heel and toe do not turn. The path stays too, up to what the steps say it must be: minimised over the shift d of each
-    frame is Σ standing |d' + slip|² + (FREE where nothing stands) |d'|² + QUICK² |d''|² + |d|² / DRIFT², in seconds and
-    metres, so that the frame rate does not matter. Then each leg follows its own foot likewise, and lets go of it in
-    the time `RELEASE`.
+    Shapes and sizes stay. Feet that stand on heel and toe do not turn. The path stays too, up to what the steps say it
+    must be: minimised over the shift d of each frame is Σ standing |d' + slip|² + (FREE where nothing stands) |d'|²
+    + QUICK² |d''|² + |d|² / DRIFT², in seconds and metres, so that the frame rate does not matter. Then each leg
+    follows its own foot likewise, and lets go of it in the time `RELEASE`.
 
     Args:
         bodies: T of one shape, in the pixels of one picture.
