@@ -1,5 +1,6 @@
 """A motion and its file: joint rotations by name, the pelvis' path through the picture, the apparent size."""
 
+import textwrap
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from warpkit.models.geometric.smoothing import smooth
 
 STEADY = 5.0
 """The apparent size is smoothed over so many times as long: it changes slowly, and a weak-perspective fit is unsure."""
+MAX_BYTES = 2**28
+"""Of an unpacked motion file: ten hours at 25 frames a second."""
 
 
 class Clip(Protocol):
@@ -167,12 +170,22 @@ class Motion:
         """
         path = Path(path)
         try:
+            if not path.is_file():
+                raise InputError(f"there is no motion file {path}")
+            with zipfile.ZipFile(path) as packed:
+                unpacked = sum(entry.file_size for entry in packed.infolist())
+            if unpacked > MAX_BYTES:
+                raise InputError(
+                    f"{path} is no motion file: it holds {unpacked / 2**20:.0f} MiB, a motion at most "
+                    f"{MAX_BYTES // 2**20}"
+                )
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except FileNotFoundError as error:
-            raise InputError(f"there is no motion file {path}") from error
-        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is no motion file (an .npz of plain arrays): {error}") from error
+        except InputError:
+            raise
+        except Exception as error:  # a damaged archive makes its readers raise whatever they happen to trip over
+            told = textwrap.shorten(str(error), 120)  # some quote the whole archive
+            raise InputError(f"{path} is no motion file (an .npz of plain arrays), or is damaged: {told}") from error
         try:
             return cls._from_arrays(arrays)
         except InputError as error:

@@ -13,7 +13,7 @@ import torch
 
 from warpkit.models.errors import InputError, needs_extra
 from warpkit.models.layers import spread
-from warpkit.models.media.images import check_readable
+from warpkit.models.media.images import MAX_PIXELS, check_readable
 from warpkit.models.media.output import check_output, whole, whole_folder
 from warpkit.models.media.sound import Sound
 
@@ -28,6 +28,8 @@ CLEAR_ENDINGS = (".webm", ".mov")
 """Of videos that can be transparent."""
 CRF = "16"
 """Constant rate factor of H.264: 18 is hard to tell from the original, lower is better and larger."""
+WIDEST = 4
+"""Times as wide as high, or as high as wide, that pixels can be."""
 BT709 = 1
 """FFmpeg's number for the primaries, the transfer and the matrix of ITU-R BT.709."""
 
@@ -73,7 +75,22 @@ class VideoReader:
         if container.format.name == "tty" or not moving:  # FFmpeg takes plain text for the video of a terminal
             kinds = ", ".join(sorted({s.type for s in container.streams if container.format.name != "tty"}))
             raise InputError(f"{self.path} is not a video" + (f": it holds only {kinds}" if kinds else ""))
-        return moving[0]
+        stream = moving[0]
+        if stream.codec_context is None:
+            raise InputError(f"the pictures of {self.path} are coded in a way that cannot be read here")
+        if self._width(stream.width, stream) * stream.height > MAX_PIXELS:
+            raise InputError(
+                f"the frames of {self.path} have {stream.width} x {stream.height} pixels; at most "
+                f"{MAX_PIXELS // 10**6} megapixels can be used: make it smaller"
+            )
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # frames may be larger than the header says
+        return stream
+
+    @staticmethod
+    def _width(width: int, stream: "av.VideoStream") -> int:
+        """Of a frame with square pixels; a shape that no camera's pixels have is taken for damage and left aside."""
+        shape = stream.sample_aspect_ratio or 1
+        return max(1, round(width * shape)) if 1 / WIDEST <= shape <= WIDEST else width
 
     def _decoded(self, container: "av.container.InputContainer", stream: "av.VideoStream") -> Iterator["av.VideoFrame"]:
         try:
@@ -81,10 +98,10 @@ class VideoReader:
         except av.FFmpegError as error:
             raise InputError(f"{self.path} is damaged: {error.strerror}") from error
 
-    @staticmethod
-    def _shown(frame: "av.VideoFrame", stream: "av.VideoStream") -> np.ndarray:
+    @classmethod
+    def _shown(cls, frame: "av.VideoFrame", stream: "av.VideoStream") -> np.ndarray:
         """uint8 `[H, W, 3]`: square pixels, upright."""
-        width = max(1, round(frame.width * (stream.sample_aspect_ratio or 1)))
+        width = cls._width(frame.width, stream)
         upright = frame.reformat(width, frame.height, "rgb24", src_colorspace=_matrix(frame), dst_color_range="JPEG")
         image = upright.to_ndarray()
         turns = round(frame.rotation / 90) % 4

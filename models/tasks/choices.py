@@ -1,5 +1,6 @@
 """What people may ask of every task, looked at before long work."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -9,7 +10,7 @@ import torch
 from warpkit import build_info
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.camera_path import CameraMode
-from warpkit.models.media.images import parse_color
+from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.systems.liquid_warping import LiquidWarping, embedded, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import load
 
@@ -68,9 +69,12 @@ def check_shape(shape: tuple[int, int], system: LiquidWarping | None) -> None:
 
 
 def check_background(background: str | Path) -> None:
-    """Raises InputError where `background` is neither one of `BACKGROUNDS`, nor a colour, nor a file."""
+    """Raises InputError where `background` is neither one of `BACKGROUNDS`, nor a colour, nor a picture to be read."""
     text = str(background)
-    if text in BACKGROUNDS or parse_color(text) is not None or Path(background).exists():
+    if text in BACKGROUNDS or parse_color(text) is not None:
+        return
+    if os.path.lexists(text):
+        read_image(text)
         return
     known = ", ".join(repr(name) for name in BACKGROUNDS)
     raise InputError(f"background {text!r} is neither {known}, nor a colour, nor a picture that exists")

@@ -22,7 +22,6 @@ from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.tensors import to_image, to_tensor
 from warpkit.models.media.video import VideoReader
 from warpkit.models.systems.liquid_warping import LiquidWarping
-from warpkit.models.tasks.choices import check_background
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
 from warpkit.models.tasks.sources import Source
 
@@ -183,7 +182,6 @@ def make_plate(background: str | Path, source: Source, framing: Framing) -> Tens
 
     "keep", a colour, or a picture that is made to fill the frame. `framing` is of the photo of `source`.
     """
-    check_background(background)
     if str(background) == "transparent":
         return None
     if str(background) == "keep":

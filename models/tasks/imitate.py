@@ -1,5 +1,6 @@
 """Motion imitation: the bodies of a person who moves as a reference does (Liquid Warping GAN with Attention, 3.6)."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -16,11 +17,17 @@ from warpkit.models.recovery import Clip, recover_clip
 
 
 def check_motion(motion: str | Path | Motion) -> None:
-    """Raises InputError where `resolve_motion` would for want of a name or a file; cheap, so asked before long work."""
-    if not isinstance(motion, Motion) and str(motion) not in MOTIONS and not Path(motion).exists():
+    """Raises InputError where `resolve_motion` would for its name or file; cheap, so asked before long work."""
+    if isinstance(motion, Motion) or str(motion) in MOTIONS:
+        return
+    if not os.path.lexists(motion):
         raise InputError(
             f"motion {str(motion)!r} is neither a known motion ({', '.join(MOTIONS)}) nor a file that exists"
         )
+    if is_video(motion):
+        VideoReader(motion)
+    else:
+        Motion.load(motion)
 
 
 def is_video(motion: str | Path | Motion) -> bool:

@@ -134,10 +134,13 @@ def read_sources(
     """
     if not 1 <= len(photos) <= MAX_SOURCES:
         raise InputError(f"1 to {MAX_SOURCES} photos of one person are needed, {len(photos)} came")
+    named = [
+        (photo, f"photo {number}") if isinstance(photo, np.ndarray) else (read_image(photo), str(photo))
+        for number, photo in enumerate(photos, 1)
+    ]  # all, before the first is worked on for long
     progress.stage("Fitting the body in each photo", len(photos))
     sources = []
-    for number, photo in enumerate(photos, 1):
-        image, name = (photo, f"photo {number}") if isinstance(photo, np.ndarray) else (read_image(photo), str(photo))
+    for image, name in named:
         try:
             sources.append(Source(name, image, recovered(image, model, person=person, cache=cache), cache))
         except InputError as error:

@@ -1,5 +1,6 @@
 """Appearance transfer: a person wears what others wear, part by part (Liquid Warping GAN with Attention, 3.6)."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +47,12 @@ def parse_wear(text: str) -> Wear:
 
     Raises InputError for an unknown part (the known ones are listed).
     """
-    if Path(text).exists():
+    if os.path.lexists(text):
         return Wear([Path(text)])
     names, colon, parts = text.rpartition(":")
     if not colon or "/" in parts or "\\" in parts:
         names, parts = text, ",".join(DEFAULT)
-    photos = [Path(names)] if Path(names).exists() else [Path(name) for name in names.split("+")]
+    photos = [Path(names)] if os.path.lexists(names) else [Path(name) for name in names.split("+")]
     return Wear(photos, tuple(part.strip() for part in parts.split(",") if part.strip()))
 
 

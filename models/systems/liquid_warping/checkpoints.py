@@ -1,6 +1,7 @@
 """Weights in files: ours (safetensors, with the preset inside), and those of the public code's layout."""
 
 import json
+import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises InputError: no such file, not whole, or with pickled code, which is never run.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # a name too long for a file is no error of ours
         raise InputError(f"{path}: there is no such file")
     again = "copy or download it again"
     if path.suffix == ".safetensors":
@@ -115,7 +116,7 @@ def _no_pickle(path: Path) -> None:
 
 def read_about(path: Path) -> dict[str, str]:
     """What a safetensors file says of itself, without its tensors. Raises InputError as `read_state`."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # a name too long for a file is no error of ours
         raise InputError(f"{path}: there is no such file")
     _no_pickle(path)
     with needs_extra("person"):
@@ -239,4 +240,10 @@ def _put(module: nn.Module, state: Mapping[str, Tensor], path: Path, prefix: str
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise InputError(f"{path}: does not fit this network: {'; '.join(wrong[:3])}{more}")
+    broken = next((name for name, value in state.items() if not value.isfinite().all()), None)
+    if broken is not None:
+        raise InputError(
+            f"{path}: {broken} holds NaN or infinite numbers: the file is damaged, or its training went wrong; copy or "
+            "download it again, or take an earlier state"
+        )
     module.load_state_dict(state)
