@@ -41,6 +41,11 @@ SOURCES = (2, 4)
 """Fewest and most sources of a step, the same in the same step of all variants."""
 FACE_FROM = 256
 """Size from which on strategies are trained with the face loss: at 128 a head has 16 pixels."""
+WAYS = ("attention", "add", "mean", "gate_add", "gate_mean", "texture", "concat")
+"""Those of section 5.3."""
+REASONS = ("attention_pixel", "attention_residual")
+"""AttLWB with a SPADE that normalises pixel by pixel, and with one that the target also passes by: what its instance
+normalisation costs. Trained where they are asked for by name."""
 PICTURED = 8
 """Held-out pairs whose pictures are kept."""
 
@@ -83,10 +88,9 @@ def variants(settings: Settings) -> dict[str, Preset]:
             name: replace(paper, weights=weights, discriminators=paper.discriminators if weights.adversarial else ())
             for name, weights in parts.items()
         }
-    ways = ("attention", "add", "mean", "gate_add", "gate_mean", "texture", "concat")
     face = Weights().face if settings.size >= FACE_FROM else 0.0
     paper = replace(paper, weights=Weights(face=face, adversarial=0.0), discriminators=())
-    return {way: replace(paper, fusion=way) for way in ways}
+    return {way: replace(paper, fusion=way) for way in (*WAYS, *REASONS)}
 
 
 class Study:
@@ -247,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if unknown := set(given.variants or ()) - every.keys():
             raise InputError(f"--variants: expected some of {', '.join(every)}; got {sorted(unknown)[0]!r}")
         for seed in given.seeds:
-            for name in given.variants or every:
+            for name in given.variants or (name for name in every if name not in REASONS):
                 if not study.run(name, every[name], seed, until, bars):
                     tell("stopped; the same command goes on")
                     return

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from benchmarks.results_page import strategies
-from benchmarks.strategies import Settings, main, variants
+from benchmarks.strategies import REASONS, Settings, main, variants
 from benchmarks.strategies_table import compare, estimate
 from warpkit.models.systems.liquid_warping import STRATEGIES
 
 SETTINGS = Settings("strategies", 64, 4, 2, 1, 2, 2, 1e-3, "32", 3, False)
 
 
-def test_the_strategies_differ_in_fusion_alone_and_are_all_seven():
+def test_the_strategies_differ_in_fusion_alone_and_are_all_seven_with_what_tells_why():
     systems = variants(SETTINGS)
     assert set(systems) == set(STRATEGIES) - {"attention_adain"}
+    assert len(set(systems) - set(REASONS)) == 7
     plain = {json.dumps({**preset.to_dict(), "fusion": ""}) for preset in systems.values()}
     assert len(plain) == 1
 

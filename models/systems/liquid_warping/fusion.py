@@ -6,6 +6,7 @@ has features: a fusion block `(target, sources, flow, valid) -> target`, or noth
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -108,18 +109,22 @@ class Strategy:
 
     input: Literal["sources", "warped"]
     """What the transfer stream is shown: every source with its condition, or one picture of sources warped."""
-    block: Callable[[int], nn.Module] | None
+    block: Callable[..., nn.Module] | None
     """Makes a fusion block for a number of channels; None: nothing of the source stream's is used."""
+    spade: bool = False
+    """Whether that has SPADE, whose `hidden` channels follow the network's width."""
 
 
 STRATEGIES: dict[str, Strategy] = {
     "concat": Strategy("sources", None),
     "texture": Strategy("warped", None),
-    "attention": Strategy("warped", AttentionFusion),
+    "attention": Strategy("warped", AttentionFusion, spade=True),
+    "attention_pixel": Strategy("warped", partial(AttentionFusion, norm="pixel"), spade=True),
+    "attention_residual": Strategy("warped", partial(AttentionFusion, residual=True), spade=True),
     "attention_adain": Strategy("warped", AttentionAdaINFusion),
     "add": Strategy("warped", lambda channels: SumFusion(channels, mean=False, gated=False)),
     "mean": Strategy("warped", lambda channels: SumFusion(channels, mean=True, gated=False)),
     "gate_add": Strategy("warped", lambda channels: SumFusion(channels, mean=False, gated=True)),
     "gate_mean": Strategy("warped", lambda channels: SumFusion(channels, mean=True, gated=True)),
 }
-"""Section 5.3's seven; the attention of the public code's AdaIN variant beside the paper's."""
+"""Section 5.3's seven; the public code's AdaIN attention beside the paper's, and two that tell what SPADE costs."""

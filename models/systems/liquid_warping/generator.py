@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from warpkit.models.systems.liquid_warping.fusion import STRATEGIES, AttentionFusion
+from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
 from warpkit.models.systems.liquid_warping.presets import Preset
 from warpkit.models.systems.liquid_warping.small import (
     SmallBackgroundStream,
@@ -37,8 +37,8 @@ class Generator(nn.Module):
             self.background = BackgroundStream(widths=(width, 2 * width, 2 * width, 4 * width))
             self.source = None if strategy.block is None else SourceStream(source, widths)
             block = strategy.block
-            if preset.fusion == "attention":
-                block = partial(AttentionFusion, hidden=2 * width)
+            if block is not None and strategy.spade:
+                block = partial(block, hidden=2 * width)
             self.transfer = TransferStream(channels, block, widths)
         else:
             attention = preset.fusion == "attention"
