@@ -23,7 +23,8 @@ from warpkit.models.tasks import Clip, Look, Pipeline, Turn, imitate, sources
 from warpkit.models.tasks.choices import choose_device, choose_system
 from warpkit.models.tasks.imitate import resolve_motion
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer, Window
-from warpkit.models.tasks.sources import Source, check_one_person, notes, read_sources
+from warpkit.models.tasks.notices import notes
+from warpkit.models.tasks.sources import Source, check_one_person, read_sources
 
 openpeople = pytest.importorskip("openpeople", reason="needs the extra [demo]")
 SIZE = 128
@@ -150,13 +151,13 @@ def test_people_in_unlike_clothes_are_refused_by_name(source: Source) -> None:
 
 
 def test_user_is_told_of_several_people_and_of_poor_fits(source: Source) -> None:
-    made = partial(replace, source.person)
+    made, model = partial(replace, source.person), load_body()
     crowd = Source("crowd.jpg", source.image, made(people=3))
     vague = Source("vague.jpg", source.image, made(mask_iou=0.5))
-    assert notes([source], None) == ()
-    assert "3 people were found in crowd.jpg" in notes([crowd], None)[0]
-    assert notes([crowd], person=2) == ()
-    assert "vague.jpg poorly" in notes([vague], None)[0]
+    assert notes([source], None, model) == ()
+    assert "3 people were found in crowd.jpg" in notes([crowd], None, model)[0]
+    assert notes([crowd], 2, model) == ()
+    assert "vague.jpg poorly" in notes([vague], None, model)[0]
 
 
 def test_no_photos_and_too_many_are_refused() -> None:

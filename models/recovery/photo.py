@@ -33,6 +33,7 @@ class Person:
             height in the picture (the longer side of the box round the landmarks).
         mask_iou: the fitted body's silhouette against mask > 0.5: intersection over union.
         people: how many people were found in the picture.
+        whole: whether a leg is in the picture down to the shin; else pose and shape of the legs are a guess.
     """
 
     size: tuple[int, int]
@@ -45,6 +46,7 @@ class Person:
     landmark_error: float
     mask_iou: float
     people: int = 1
+    whole: bool = True
 
 
 def fitter(model: BodyModel) -> Fitter:
@@ -113,4 +115,5 @@ def fit_detection(detection: Detection, model: BodyModel, *, people: int = 1) ->
         landmark_error=float(error / extent.clamp(min=1.0)),
         mask_iou=int((silhouette & mask).sum()) / max(union, 1),
         people=people,
+        whole=detection.whole,
     )

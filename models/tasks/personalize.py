@@ -21,7 +21,8 @@ from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
 from warpkit.models.tasks.choices import Adaptation
-from warpkit.models.tasks.sources import Photos, Source, gather, notes, read_sources
+from warpkit.models.tasks.notices import notes
+from warpkit.models.tasks.sources import Photos, Source, gather, read_sources
 from warpkit.models.tasks.training import find_critics
 from warpkit.models.training import Advice, Outcome, TrainConfig, Trainer, save_checkpoint
 from warpkit.models.training.checkpoint import compact
@@ -54,7 +55,7 @@ def personalize(
     system = system or load_embedded()
     with torch.no_grad():
         sources = read_sources(photos, model, person=person, progress=progress, cache=cache)
-        for note in notes(sources, person):
+        for note in notes(sources, person, model):
             tell(f"note: {note}")
     preset = system.preset
     critics, names = find_critics(preset, device, tell)

@@ -34,8 +34,9 @@ from warpkit.models.tasks.choices import (
 )
 from warpkit.models.tasks.clip import Clip, extent, filling, leaves, make_plate, passing
 from warpkit.models.tasks.imitate import check_motion, has_pictures, imitate_body, is_video, resolve_motion
+from warpkit.models.tasks.notices import enlarged, notes
 from warpkit.models.tasks.scene import reference_scene
-from warpkit.models.tasks.sources import Photos, Shown, Source, gather, notes, read_sources, standing_body
+from warpkit.models.tasks.sources import Photos, Shown, Source, gather, read_sources, standing_body
 from warpkit.models.tasks.transfer import Dressing, Wear, who_gives
 from warpkit.models.tasks.view import Turn, own_axis, turned, view_rotations
 
@@ -198,7 +199,9 @@ class Pipeline:
         check_size(look.size, self.system)
         with torch.no_grad():
             people = [self._read(photos, person), *(self._read(other.photos, None) for other in wear)]
-            told = [note for number, one in enumerate(people) for note in notes(one, None if number else person)]
+            told = [
+                note for number, one in enumerate(people) for note in notes(one, None if number else person, self.model)
+            ]
             resolution = _resolution(look, people[0])
             shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
             return self._clip(shown.with_notes(told), look, turn, motion, travel)
@@ -251,7 +254,7 @@ class Pipeline:
     def _gathered(self, photos: Photos, look: Look, person: int | None) -> Shown:
         sources = self._read(photos, person)
         appearance = gather(sources, self.model, _resolution(look, sources), self.progress, self.cache)
-        return Shown(sources, appearance, notes(sources, person))
+        return Shown(sources, appearance, notes(sources, person, self.model))
 
     def _clip(
         self,
@@ -295,6 +298,7 @@ class Pipeline:
         check_shape(framing.shape, self.system)
         if leaves(framing.body(bodies), self.model, framing.shape):
             told.append("the person leaves the picture for a part of the time: --camera stay keeps them in place")
+        told += enlarged(shown.givers or shown.sources, framing.body(bodies))
         self.progress.stage("Making the background", None)
         plate: Tensor | Plates | None
         if look.background == "reference" and video is not None and moving is not None:

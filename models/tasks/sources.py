@@ -32,8 +32,6 @@ MOST_UNLIKE = 0.4
 to 0.26 in openpeople, of people in other clothes by 0.35 in the median."""
 COMPARED = ("torso", "upper_arm", "upper_leg", "lower_leg")
 """Parts whose colours are compared."""
-POOR_FIT = 0.75
-"""Silhouette IoU below which the user is told."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +107,10 @@ class Shown:
 
 
 def recovered(image: np.ndarray, model: BodyModel, *, person: int | None = None, cache: Cache = NO_CACHE) -> Person:
-    """`recover`, kept with the mask at the size at which the network made it: at the photo's it is as large as that."""
+    """`recover`, of an upper body too, kept with the mask as large as the network made it: the photo's is larger."""
 
     def find() -> tuple[Detection, Person]:
-        seen, found = recover_detection(image, model, person=person)
+        seen, found = recover_detection(image, model, person=person, allow_upper_body=True)
         return seen, replace(found, mask=torch.empty(0, 0))
 
     inputs = (image, body_digest(model), person)
@@ -167,23 +165,6 @@ def check_one_person(names: list[str], views: list[View], model: BodyModel) -> N
                     f"{difference:.2f}, at most {MOST_UNLIKE} can be one person in one outfit): give photos of one "
                     "person in the same clothes"
                 )
-
-
-def notes(sources: Sequence[Source], person: int | None) -> tuple[str, ...]:
-    """What the user should know about what was found in the photos."""
-    result = []
-    for source in sources:
-        found = source.person
-        if found.people > 1 and person is None:
-            result.append(
-                f"{found.people} people were found in {source.name}; the largest was taken (choose with --person)"
-            )
-        if found.mask_iou < POOR_FIT:
-            result.append(
-                f"the body fits {source.name} poorly (silhouette IoU {found.mask_iou:.2f}): wide clothes, crossed "
-                "limbs or bags make that happen, and the result may suffer"
-            )
-    return tuple(result)
 
 
 def gather(
