@@ -1,7 +1,11 @@
 """Files that are damaged in every way that a disk, a download or a wrong name damages them: used, or a sentence."""
 
 import io
+import os
 import random
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +20,7 @@ pytest.importorskip("typer", reason="needs the extra [person]")
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import warpkit
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.data.motion import Motion
@@ -213,3 +218,82 @@ def test_an_archive_that_unpacks_to_gigabytes_is_no_motion(tmp_path: Path) -> No
             file.write(bytes(2**20))
     with pytest.raises(InputError, match="holds 257 MiB, a motion at most 256"):
         Motion.load(tmp_path / "bomb.npz")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np, torch
+from warpkit.models.data.motion_library import make_motion
+from warpkit.models.errors import InputError
+from warpkit.models.media.images import write_image
+from warpkit.models.media.video import FrameWriter, VideoWriter
+from warpkit.models.systems.liquid_warping import PRESETS, build
+from warpkit.models.systems.liquid_warping.checkpoints import save
+from dataclasses import replace
+folder, noise = Path(sys.argv[1]), np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+def video(path):
+    with VideoWriter(path, 25, overwrite=True) as writer:
+        for _ in range(80):
+            writer.write(np.random.default_rng(0).permutation(noise))
+def frames(path):
+    with FrameWriter(path, overwrite=True) as writer:
+        writer.write(noise)
+makers = {
+    "a.mp4": video, "a.webm": video, "frames": frames,
+    "a.png": lambda path: write_image(path, noise, overwrite=True),
+    "a.jpg": lambda path: write_image(path, noise, overwrite=True),
+    "a.npz": make_motion("walk", fps=25.0).save,
+    "a.safetensors": lambda path: save(system, path),
+}
+system = build(replace(PRESETS["paper"], width=8, discriminator_width=4))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))  # as a disk with three thousand bytes left
+for name, make in makers.items():
+    try:
+        make(folder / name)
+    except InputError as error:
+        print(name, "|", error)
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_there_stays(tmp_path: Path) -> None:
+    names = ["a.mp4", "a.webm", "a.png", "a.jpg", "a.npz", "a.safetensors"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"finished before")
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(Path(warpkit.__file__).parents[1])},
+    )
+    assert run.returncode == 0, run.stderr
+    told = dict(line.split(" | ") for line in run.stdout.splitlines())
+    assert told.keys() == {*names, "frames"}
+    assert all("cannot be written" in sentence for sentence in told.values())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(names, b"finished before")
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from warpkit.models.media.video import VideoWriter
+with VideoWriter(sys.argv[1], 25, overwrite=True) as writer:
+    for _ in range(60):
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_finished_before_a_process_was_killed_stays_valid(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    out = tmp_path / "a.mp4"
+    out.write_bytes(whole[".mp4"])
+    environment = os.environ | {"PYTHONPATH": str(Path(warpkit.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", KILLED, out], timeout=120, env=environment)
+    assert run.returncode == -signal.SIGKILL
+    assert out.read_bytes() == whole[".mp4"]
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["a.mp4"]
+    with VideoWriter(out, 25, overwrite=True) as writer:  # and the next run is not hindered
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    assert len(list(VideoReader(out))) == 1

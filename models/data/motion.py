@@ -14,6 +14,7 @@ from warpkit.models.bodies import JOINTS, Body, BodyModel
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle, nearest_rotation, slerp
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.smoothing import smooth
+from warpkit.models.media.output import whole
 
 STEADY = 5.0
 """The apparent size is smoothed over so many times as long: it changes slowly, and a weak-perspective fit is unsure."""
@@ -141,7 +142,7 @@ class Motion:
         return cls(clip.fps, clip.body.pose.detach(), path.detach(), (camera.scale / first).detach(), height, place)
 
     def save(self, path: Path | str) -> None:
-        """Write the file that `docs/motions.md` describes."""
+        """Write the file that `docs/motions.md` describes, in place of what is there; whole or not at all."""
         placed = {}
         if self.place is not None:
             placed = {
@@ -149,7 +150,7 @@ class Motion:
                 "pixels_per_metre": np.float64(self.place.scale),
                 "picture": np.array(self.place.picture, np.int64),
             }
-        with Path(path).open("wb") as file:
+        with whole(path, overwrite=True) as draft, draft.open("wb") as file:
             np.savez_compressed(
                 file,
                 fps=np.float64(self.fps),

@@ -126,7 +126,9 @@ def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = False)
     check_image_output(path, overwrite=overwrite, transparent=image.shape[-1] == 4)
     with whole(path, overwrite=overwrite) as draft:
         try:
-            Image.fromarray(image).save(draft, quality=QUALITY)
+            packed = io.BytesIO()  # written to a file, Pillow takes no notice of a disk that took only a part
+            Image.fromarray(image).save(packed, Image.registered_extensions()[draft.suffix.lower()], quality=QUALITY)
+            draft.write_bytes(packed.getvalue())
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -1,5 +1,6 @@
 """Outputs that appear under their name only when they are whole."""
 
+import errno
 import os
 import shutil
 import uuid
@@ -8,6 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from warpkit.models.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk without room says, or one that fails."""
 
 
 def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
@@ -59,10 +63,11 @@ def whole(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary name beside `path` to write a file to; it takes the name `path` when the block ends well.
 
     Folders on the way are made. On an error or an interrupt what was written and what was made is removed, and what
-    stood under the name before is left alone. Raises InputError as `check_output` does.
+    stood under the name before is left alone. Raises InputError as `check_output` does, and where the disk is full.
     """
     with _draft(check_output(path, overwrite=overwrite)) as (place, draft):
-        yield draft
+        with _room(path):
+            yield draft
         with _writing(path):
             with draft.open("rb+") as written:
                 os.fsync(written.fileno())
@@ -75,7 +80,8 @@ def whole_folder(path: str | Path, *, overwrite: bool = False, ours: str = "*.pn
     with _draft(check_folder_output(path, overwrite=overwrite, ours=ours)) as (place, draft):
         with _writing(path):
             draft.mkdir()
-        yield draft
+        with _room(path):
+            yield draft
         with _writing(path):
             if place.exists():
                 for entry in place.iterdir():
@@ -99,6 +105,17 @@ def _draft(place: Path) -> Iterator[tuple[Path, Path]]:
         with suppress(OSError):  # the first folder that holds something stops it
             for folder in made:
                 folder.rmdir()
+
+
+@contextmanager
+def _room(path: str | Path) -> Iterator[None]:
+    """What the block writes may fill the disk; its other errors are its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        raise
 
 
 @contextmanager

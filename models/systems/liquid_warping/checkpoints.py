@@ -28,6 +28,7 @@ def save(system: LiquidWarping, path: Path, *, dtype: torch.dtype | None = None,
         discriminators: whether those go along; rendering and personalizing need none.
     """
     with needs_extra("person"):
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
     state = {
         name: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
@@ -36,7 +37,10 @@ def save(system: LiquidWarping, path: Path, *, dtype: torch.dtype | None = None,
     }
     about = {"format": FORMAT, "preset": json.dumps(system.preset.to_dict())}
     with whole(path, overwrite=True) as draft:
-        save_file(state, draft, metadata=about)
+        try:
+            save_file(state, draft, metadata=about)
+        except SafetensorError as error:  # its name for a full disk
+            raise InputError(f"{path} cannot be written: {error}") from error
         draft.chmod(0o644)  # it comes readable by its owner alone
 
 
