@@ -1,8 +1,8 @@
 """What a person should know about the photos that they gave: each with a number, where it usually lies, what to do.
 
 These are the failures of section 5.5 of Liquid Warping GAN with Attention that can be told before anything is drawn.
-The usual ranges are those of 19 pictures of 4 people of openpeople, recovered by this package; those of crossed arms and
-of sitting are a made-up person's.
+The usual ranges are those of 19 pictures of 4 people of openpeople, recovered by this package; those of crossed arms
+and of sitting are a made-up person's.
 """
 
 from collections.abc import Sequence
