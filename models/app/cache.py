@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from warpkit.models.app import options
 from warpkit.models.app.console import sentences
-from warpkit.models.app.options import Debug
 
 if TYPE_CHECKING:
     from warpkit.models.cache import Entry
@@ -31,7 +31,7 @@ def _sum(entries: "list[Entry]") -> str:
 
 
 @cache.callback()
-def show(context: typer.Context, debug: Debug = False) -> None:
+def show(context: typer.Context, debug: options.Debug = False) -> None:
     """Where it lies and how large it is, by kind. `$WARPKIT_CACHE` moves it."""
     if context.invoked_subcommand is not None:
         return
@@ -49,7 +49,7 @@ def show(context: typer.Context, debug: Debug = False) -> None:
 
 
 @cache.command(name="list")
-def list_entries(debug: Debug = False) -> None:
+def list_entries(debug: options.Debug = False) -> None:
     """Every entry: kind, size, when it was last used, and its file."""
     with sentences(debug):
         import time
@@ -64,7 +64,7 @@ def list_entries(debug: Debug = False) -> None:
 def clear(
     kind: Annotated[str | None, typer.Option(help="Only of this kind, as `warpkit cache` calls it.")] = None,
     unused: Annotated[float, typer.Option(min=0, help="Only what was not used for so many days.")] = 0.0,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Removes what is kept. Nothing is lost but the time to make it again."""
     with sentences(debug):

@@ -5,34 +5,11 @@ from typing import Annotated
 
 import typer
 
+from warpkit.models.app import options
 from warpkit.models.app.cache import cache as cache_command
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.app.evaluate import evaluate
 from warpkit.models.app.inspect import inspect
-from warpkit.models.app.options import (
-    Azimuth,
-    Background,
-    BodyFolder,
-    BodyName,
-    Cached,
-    Camera,
-    Debug,
-    Device,
-    Elevation,
-    Force,
-    Fps,
-    Frame,
-    Frames,
-    Photos,
-    RendererName,
-    Roll,
-    Shift,
-    Size,
-    Slide,
-    Smooth,
-    Weights,
-    Which,
-)
 from warpkit.models.app.personalize import personalize
 from warpkit.models.app.prepare import prepare
 from warpkit.models.app.study import study
@@ -67,33 +44,33 @@ def root(
 
 @app.command()
 def imitate(
-    photos: Photos,
+    photos: options.Photos,
     motion: Annotated[str, typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, or a video.")],
     out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov, .mkv or .webm).")],
-    camera: Camera = None,
-    smooth: Smooth = None,
-    slide: Slide = False,
-    azimuth: Azimuth = "0",
-    elevation: Elevation = "0",
-    roll: Roll = "0",
-    shift: Shift = "0,0",
-    size: Size = 512,
-    background: Background = "keep",
-    frame: Frame = "square",
-    body: BodyName = "anny",
-    body_folder: BodyFolder = None,
-    device: Device = "auto",
-    cache: Cached = True,
-    person: Which = None,
-    fps: Fps = None,
-    renderer: RendererName = None,
-    weights: Weights = None,
-    frames: Frames = None,
+    camera: options.Camera = None,
+    smooth: options.Smooth = None,
+    slide: options.Slide = False,
+    azimuth: options.Azimuth = "0",
+    elevation: options.Elevation = "0",
+    roll: options.Roll = "0",
+    shift: options.Shift = "0,0",
+    size: options.Size = 512,
+    background: options.Background = "keep",
+    frame: options.Frame = "square",
+    body: options.BodyName = "anny",
+    body_folder: options.BodyFolder = None,
+    device: options.Device = "auto",
+    cache: options.Cached = True,
+    person: options.Which = None,
+    fps: options.Fps = None,
+    renderer: options.RendererName = None,
+    weights: options.Weights = None,
+    frames: options.Frames = None,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")
     ] = False,
-    force: Force = False,
-    debug: Debug = False,
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """The person in the photos moves as the reference does."""
     with sentences(debug), Bars() as bars:
@@ -127,12 +104,12 @@ def body_command(
     photo: Annotated[Path, typer.Argument(help="A photo with a whole person in it.")],
     out: Annotated[Path, typer.Option(help="The .npz to write: pose, shape, camera.")],
     overlay: Annotated[Path | None, typer.Option(help="Also draw the body over the photo, into this picture.")] = None,
-    body: BodyName = "anny",
-    body_folder: BodyFolder = None,
-    cache: Cached = True,
-    person: Which = None,
-    force: Force = False,
-    debug: Debug = False,
+    body: options.BodyName = "anny",
+    body_folder: options.BodyFolder = None,
+    cache: options.Cached = True,
+    person: options.Which = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """Fits a body to the person in a photo."""
     with sentences(debug), Bars() as bars:
@@ -163,7 +140,7 @@ def body_command(
 
 
 @app.command()
-def motions(debug: Debug = False) -> None:
+def motions(debug: options.Debug = False) -> None:
     """The motions that can be asked for by name."""
     with sentences(debug):
         from warpkit.models.data.motion_library import MOTIONS, make_motion
@@ -175,7 +152,7 @@ def motions(debug: Debug = False) -> None:
 
 
 @app.command()
-def doctor(debug: Debug = False) -> None:
+def doctor(debug: options.Debug = False) -> None:
     """What is installed, what is missing, and what that means."""
     with sentences(debug):
         from warpkit.models.app.doctor import report

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from warpkit.models.app import options
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.app.options import Debug, Device, Force
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +63,9 @@ def evaluate(
         Path | None, typer.Option(help="Folder of weights of the networks that compare; else $WARPKIT_WEIGHTS.")
     ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="Also write the pictures of so many cases of each.")] = 0,
-    device: Device = "auto",
-    force: Force = False,
-    debug: Debug = False,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """Measures how well systems imitate, transfer and turn people, with whichever networks are there to compare by."""
     with sentences(debug), Bars() as bars:

@@ -5,50 +5,29 @@ from typing import Annotated
 
 import typer
 
+from warpkit.models.app import options
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.app.options import (
-    Background,
-    BodyFolder,
-    BodyName,
-    Cached,
-    Camera,
-    Debug,
-    Device,
-    Elevation,
-    Force,
-    Fps,
-    Frame,
-    Photos,
-    RendererName,
-    Roll,
-    Shift,
-    Size,
-    Slide,
-    Smooth,
-    Weights,
-    Which,
-)
 
 TURNED = "30"
 """Degrees that the person is turned where neither a motion nor a view is asked for."""
 
 
 def inspect(
-    photos: Photos,
+    photos: options.Photos,
     out: Annotated[Path, typer.Option(help="A new folder for the pictures; overview.png shows all of them.")],
     motion: Annotated[
         str | None,
         typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, a video, or a photo's pose."),
     ] = None,
-    camera: Camera = None,
-    smooth: Smooth = None,
-    slide: Slide = False,
+    camera: options.Camera = None,
+    smooth: options.Smooth = None,
+    slide: options.Slide = False,
     azimuth: Annotated[
         str | None, typer.Option(help=f"Degrees the person turns to their left; {TURNED} if there is no motion either.")
     ] = None,
-    elevation: Elevation = "0",
-    roll: Roll = "0",
-    shift: Shift = "0,0",
+    elevation: options.Elevation = "0",
+    roll: options.Roll = "0",
+    shift: options.Shift = "0,0",
     wear: Annotated[
         list[str] | None,
         typer.Option(metavar="PHOTO[:PARTS]", help="Whose clothes they wear, as in `warpkit transfer`."),
@@ -56,19 +35,19 @@ def inspect(
     index: Annotated[
         int | None, typer.Option(min=0, help="Which frame of the motion or view, from 0; the middle one if not given.")
     ] = None,
-    size: Size = 512,
-    background: Background = "keep",
-    frame: Frame = "square",
-    body: BodyName = "anny",
-    body_folder: BodyFolder = None,
-    device: Device = "auto",
-    cache: Cached = True,
-    person: Which = None,
-    fps: Fps = None,
-    renderer: RendererName = None,
-    weights: Weights = None,
-    force: Force = False,
-    debug: Debug = False,
+    size: options.Size = 512,
+    background: options.Background = "keep",
+    frame: options.Frame = "square",
+    body: options.BodyName = "anny",
+    body_folder: options.BodyFolder = None,
+    device: options.Device = "auto",
+    cache: options.Cached = True,
+    person: options.Which = None,
+    fps: options.Fps = None,
+    renderer: options.RendererName = None,
+    weights: options.Weights = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """What happened on the way from photos to one frame, as pictures: bodies, masks, flow, sources, what was filled."""
     with sentences(debug), Bars() as bars:

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from warpkit.models.app import REFUSED
+from warpkit.models.app import REFUSED, options
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.app.options import BodyFolder, BodyName, Cached, Debug, Device, Force, Photos, Which
 
 
 def personalize(
-    photos: Photos,
+    photos: options.Photos,
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     weights: Annotated[
         Path | None, typer.Option(help="A checkpoint to start from, if not the embedded model: a compact.safetensors.")
@@ -25,13 +24,13 @@ def personalize(
         bool, typer.Option("--low-memory", help="bfloat16, and activations computed again: less memory, more time.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
-    body: BodyName = "anny",
-    body_folder: BodyFolder = None,
-    device: Device = "auto",
-    cache: Cached = True,
-    person: Which = None,
-    force: Force = False,
-    debug: Debug = False,
+    body: options.BodyName = "anny",
+    body_folder: options.BodyFolder = None,
+    device: options.Device = "auto",
+    cache: options.Cached = True,
+    person: options.Which = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """Adapts a trained system to the person in the photos."""
     with sentences(debug), Bars() as bars:

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from warpkit.models.app import SOME_SKIPPED
+from warpkit.models.app import SOME_SKIPPED, options
 from warpkit.models.app.console import Bars, sentences, tell
-from warpkit.models.app.options import BodyFolder, BodyName, Debug, Which
 
 
 def prepare(
@@ -21,12 +20,12 @@ def prepare(
     every: Annotated[int, typer.Option(min=1, help="Use only each so many-th frame.")] = 1,
     fps: Annotated[float, typer.Option(min=1, max=1000, help="Frames per second of folders of frames.")] = 30.0,
     matte: Annotated[bool, typer.Option(help="Refine masks to the edges in the pictures.")] = True,
-    body: BodyName = "anny",
-    body_folder: BodyFolder = None,
-    person: Which = None,
+    body: options.BodyName = "anny",
+    body_folder: options.BodyFolder = None,
+    person: options.Which = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Videos made at once, each by a process of its own.")] = 1,
     prune: Annotated[bool, typer.Option("--prune", help="Remove clips of other settings or other videos.")] = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Makes training clips of videos: people found, bodies fitted, cut out. Run again, it goes on where it stopped.
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from warpkit.models.app import options
 from warpkit.models.app.console import sentences
-from warpkit.models.app.options import Debug, Force
 
 study = typer.Typer(no_args_is_help=True, help="Which results do people like best? Shown without names, then counted.")
 
@@ -22,7 +22,7 @@ def make(
         int | None, typer.Option(min=1, help="Also contact sheets of so many groups: sheet_01.png, …")
     ] = None,
     height: Annotated[int, typer.Option(min=16, help="Of the pictures on sheets, pixels.")] = 512,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Writes groups of results under letters, shuffled, with a hidden file that says whose they are."""
     with sentences(debug):
@@ -40,8 +40,8 @@ def tally(
         list[Path] | None, typer.Argument(help="A filled answers.csv of each person; else the study's own.")
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Also write the counts to this file.")] = None,
-    force: Force = False,
-    debug: Debug = False,
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """Counts the answers, and says what chance alone would do."""
     with sentences(debug):

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from warpkit.models.app import REFUSED
+from warpkit.models.app import REFUSED, options
 from warpkit.models.app.console import Bars, errors, sentences, tell
-from warpkit.models.app.options import Debug, Device
 
 
 def train(
@@ -20,9 +19,9 @@ def train(
         int | None, typer.Option(min=1, help="Train so many steps instead of the configuration's.")
     ] = None,
     start: Annotated[Path | None, typer.Option(help="Begin with the weights of this checkpoint.")] = None,
-    device: Device = "auto",
+    device: options.Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Trains a system. Stop it as you like (interrupt, SIGTERM): the same command goes on, exactly, where it stopped.
 

@@ -5,31 +5,8 @@ from typing import Annotated
 
 import typer
 
+from warpkit.models.app import options
 from warpkit.models.app.console import Bars, sentences
-from warpkit.models.app.options import (
-    Azimuth,
-    Background,
-    BodyFolder,
-    BodyName,
-    Cached,
-    Camera,
-    Debug,
-    Device,
-    Elevation,
-    Force,
-    Fps,
-    Frame,
-    Frames,
-    RendererName,
-    Roll,
-    Sheet,
-    Shift,
-    Size,
-    Slide,
-    Smooth,
-    Weights,
-    Which,
-)
 
 
 def transfer(
@@ -47,28 +24,28 @@ def transfer(
     motion: Annotated[
         str | None, typer.Option(help="Also moves: a motion's name (see `warpkit motions`), a .npz file, or a video.")
     ] = None,
-    camera: Camera = None,
-    smooth: Smooth = None,
-    slide: Slide = False,
-    azimuth: Azimuth = "0",
-    elevation: Elevation = "0",
-    roll: Roll = "0",
-    shift: Shift = "0,0",
-    sheet: Sheet = False,
-    size: Size = 512,
-    background: Background = "keep",
-    frame: Frame = "square",
-    body: BodyName = "anny",
-    body_folder: BodyFolder = None,
-    device: Device = "auto",
-    cache: Cached = True,
-    person: Which = None,
-    fps: Fps = None,
-    renderer: RendererName = None,
-    weights: Weights = None,
-    frames: Frames = None,
-    force: Force = False,
-    debug: Debug = False,
+    camera: options.Camera = None,
+    smooth: options.Smooth = None,
+    slide: options.Slide = False,
+    azimuth: options.Azimuth = "0",
+    elevation: options.Elevation = "0",
+    roll: options.Roll = "0",
+    shift: options.Shift = "0,0",
+    sheet: options.Sheet = False,
+    size: options.Size = 512,
+    background: options.Background = "keep",
+    frame: options.Frame = "square",
+    body: options.BodyName = "anny",
+    body_folder: options.BodyFolder = None,
+    device: options.Device = "auto",
+    cache: options.Cached = True,
+    person: options.Which = None,
+    fps: options.Fps = None,
+    renderer: options.RendererName = None,
+    weights: options.Weights = None,
+    frames: options.Frames = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """The person in the photos wears what others wear, part by part; standing, turned, or moving.
 

@@ -5,55 +5,34 @@ from typing import Annotated
 
 import typer
 
+from warpkit.models.app import options
 from warpkit.models.app.console import Bars, sentences
-from warpkit.models.app.options import (
-    Azimuth,
-    Background,
-    BodyFolder,
-    BodyName,
-    Cached,
-    Debug,
-    Device,
-    Elevation,
-    Force,
-    Fps,
-    Frame,
-    Frames,
-    Photos,
-    RendererName,
-    Roll,
-    Sheet,
-    Shift,
-    Size,
-    Weights,
-    Which,
-)
 
 
 def view(
-    photos: Photos,
+    photos: options.Photos,
     out: Annotated[
         Path, typer.Option(help="A video (.mp4, .mov, .mkv, .webm), or a picture of one view or of a sheet.")
     ],
-    azimuth: Azimuth = "0:360:5",
-    elevation: Elevation = "0",
-    roll: Roll = "0",
-    shift: Shift = "0,0",
-    sheet: Sheet = False,
-    size: Size = 512,
-    background: Background = "keep",
-    frame: Frame = "square",
-    body: BodyName = "anny",
-    body_folder: BodyFolder = None,
-    device: Device = "auto",
-    cache: Cached = True,
-    person: Which = None,
-    fps: Fps = None,
-    renderer: RendererName = None,
-    weights: Weights = None,
-    frames: Frames = None,
-    force: Force = False,
-    debug: Debug = False,
+    azimuth: options.Azimuth = "0:360:5",
+    elevation: options.Elevation = "0",
+    roll: options.Roll = "0",
+    shift: options.Shift = "0,0",
+    sheet: options.Sheet = False,
+    size: options.Size = 512,
+    background: options.Background = "keep",
+    frame: options.Frame = "square",
+    body: options.BodyName = "anny",
+    body_folder: options.BodyFolder = None,
+    device: options.Device = "auto",
+    cache: options.Cached = True,
+    person: options.Which = None,
+    fps: options.Fps = None,
+    renderer: options.RendererName = None,
+    weights: options.Weights = None,
+    frames: options.Frames = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
 ) -> None:
     """The person in the photos, in the pose of the first one, turned and seen from above or below."""
     with sentences(debug), Bars() as bars:

@@ -27,6 +27,7 @@ from warpkit.models.training.checkpoint import (
 )
 from warpkit.models.training.config import TrainConfig
 from warpkit.models.training.ema import EMA
+from warpkit.models.training.gradients import average_gradients
 from warpkit.models.training.log import Log
 from warpkit.models.training.memory import memory_advice, recompute
 from warpkit.models.training.protocols import Samples, System, Windowed
@@ -464,21 +465,6 @@ def _by_settings(config: TrainConfig) -> Advice:
         "last checkpoint is as it was",
         "Lower training.learning_rate, set training.clip = 1.0, or change training.seed",
     )
-
-
-def average_gradients(parameters: list[nn.Parameter], world: int) -> None:
-    """Gradients become their mean over all processes; one that is nowhere computed stays so.
-
-    One buffer for all: gradients meet once a step, after all pieces, so there is nothing to overlap with.
-    """
-    grads = [torch.zeros_like(value) if value.grad is None else value.grad for value in parameters]
-    given = torch.tensor([value.grad is not None for value in parameters], dtype=torch.float32, device=grads[0].device)
-    flat = torch.cat([grad.float().flatten() for grad in grads] + [given])
-    torch.distributed.all_reduce(flat)
-    *means, given = (flat / world).split([grad.numel() for grad in grads] + [len(grads)])
-    for parameter, mean, somewhere in zip(parameters, means, given.tolist(), strict=True):
-        if somewhere:
-            parameter.grad = mean.view_as(parameter).to(parameter.dtype)
 
 
 def only_known(batch: Batch, rendered: Any, known: Tensor) -> Batch:
