@@ -152,7 +152,7 @@ class Clip:
         return self.num_frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """uint8 RGB frames `[H, W, 3]`, one after the other."""
+        """What `frame` gives of each, one after the other."""
         return (self.frame(index) for index in range(self.num_frames))
 
 
