@@ -30,6 +30,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "elevation": ("10", [10]),
     "roll": ("-5", [-5]),
     "shift": ("0.5,0", (0.5, 0)),
+    "freeze": ("1.5", 1.5),
+    "hold": ("2", 2.0),
     "size": ("256", 256),
     "background": ("white", "white"),
     "frame": ("photo", "photo"),
@@ -66,6 +68,8 @@ def of_python(task: str) -> dict[str, Any]:
     for name in SHORTHANDS & set(own):
         flat |= {field.name: getattr(own[name], field.name) for field in fields(own[name])}
     flat |= parameters(Pipeline.from_pretrained)
+    if task == "view":
+        del flat["freeze"], flat["hold"]  # of a motion
     if task == "personalize":
         del flat["renderer"]  # what is adapted draws
     return flat

@@ -22,6 +22,7 @@ from warpkit.models.media.video import VideoWriter
 from warpkit.models.recovery.video import Clip as Recovered
 from warpkit.models.systems.liquid_warping import build
 from warpkit.models.tasks.choices import check_shape
+from warpkit.models.tasks.imitate import Reference
 from warpkit.models.tasks.scene import reference_scene
 
 
@@ -122,7 +123,7 @@ def reference(path: Path, model: BodyModel, pan: float = 0.0, frames: int = 16) 
 
 def test_the_scene_of_a_still_camera_is_what_lies_behind_the_person(tmp_path: Path, model: BodyModel) -> None:
     motion, behind = reference(tmp_path / "a.mp4", model)
-    scene = reference_scene(tmp_path / "a.mp4", motion, model, whole_picture(SIZE, SIZE[0]))
+    scene = reference_scene(tmp_path / "a.mp4", [motion], model, whole_picture(SIZE, SIZE[0]))
     assert scene.shape == (3, *SIZE)
     assert (scene - behind).abs().mean() < 0.03  # the video is compressed
     assert (scene - behind).abs().amax(0).quantile(0.98) < 0.2  # nobody, anywhere
@@ -131,7 +132,7 @@ def test_the_scene_of_a_still_camera_is_what_lies_behind_the_person(tmp_path: Pa
 def test_the_scene_of_a_camera_that_moves_is_refused(tmp_path: Path, model: BodyModel) -> None:
     motion, _ = reference(tmp_path / "a.mp4", model, pan=6.0)
     with pytest.raises(InputError, match=r"the camera of .*a\.mp4 moves .* choose another background"):
-        reference_scene(tmp_path / "a.mp4", motion, model, whole_picture(SIZE, SIZE[0]))
+        reference_scene(tmp_path / "a.mp4", [motion], model, whole_picture(SIZE, SIZE[0]))
 
 
 def test_frames_on_the_references_scene_are_its_pictures_with_another_person(
@@ -139,7 +140,9 @@ def test_frames_on_the_references_scene_are_its_pictures_with_another_person(
 ) -> None:
     motion, behind = reference(tmp_path / "a.mp4", model)
     # following the person is another test's business
-    monkeypatch.setattr("warpkit.models.tasks.pipeline.resolve_motion", lambda *_: (motion, tmp_path / "a.mp4"))
+    monkeypatch.setattr(
+        "warpkit.models.tasks.pipeline.resolve_motion", lambda *_: Reference(motion, tmp_path / "a.mp4")
+    )
     clip = pipe.imitate([photo], tmp_path / "a.mp4", look=Look(96, "reference"))
     assert clip.size == SIZE
     drawn = clip.render(8)

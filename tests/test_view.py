@@ -14,10 +14,13 @@ from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
+from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.media.images import read_image
 from warpkit.models.media.tensors import to_image, to_tensor
-from warpkit.models.tasks import Clip, Look, Pipeline, Turn
+from warpkit.models.tasks import Clip, Look, Pipeline, Travel, Turn
+from warpkit.models.tasks.course import moving
+from warpkit.models.tasks.imitate import Reference
 from warpkit.models.tasks.view import (
     columns_of_person,
     own_axis,
@@ -103,6 +106,27 @@ def test_a_turn_says_its_views_and_what_cannot_be() -> None:
     ):
         with pytest.raises(InputError):
             Turn(**wrong)
+
+
+def test_views_go_by_while_time_is_frozen() -> None:
+    moments, views = Turn([0, 90, 180, 270], 10.0, freeze=0.2, hold=0.5).timed(6, 10.0)
+    assert moments == [0, 1, 2, 2, 2, 2, 2, 3, 4, 5]
+    assert views.angles[0] == [0, 0, 0, 90, 180, 270, 360, 360, 360, 360]  # all round, the start again included
+    assert set(views.angles[1]) == {10.0}
+    assert Turn([0, 60], freeze=0.0, hold=0.2).timed(3, 10.0)[1].angles[0] == [0, 60, 60, 60]
+    assert Turn(30.0, freeze=0.1, hold=0.3).timed(2, 10.0)[1].angles[0] == [30, 30, 210, 390]
+    assert Turn([0, 90]).timed(3, 10.0) == ([0, 1, 2], Turn([0.0, 45.0, 90.0], [0.0] * 3, [0.0] * 3))
+
+
+def test_time_is_frozen_within_the_motion_or_a_sentence_says_so() -> None:
+    with pytest.raises(InputError, match=r"frozen at 0\.6 s: the motion lasts 0\.6 s"):
+        Turn([0, 90], freeze=0.6).timed(6, 10.0)
+    for freeze in (-1.0, math.nan, math.inf):
+        with pytest.raises(InputError, match="from 0 on"):
+            Turn([0, 90], freeze=freeze)
+    for hold in (0.0, -1.0, math.nan, 1e6):
+        with pytest.raises(InputError, match="up to 600 seconds"):
+            Turn(hold=hold)
 
 
 def test_shift_is_two_numbers() -> None:
@@ -215,6 +239,18 @@ def test_a_sheet_shows_the_columns_of_the_person(round_about: Clip) -> None:
     assert shown.start < drawn.corner[1]
     assert shown.stop > drawn.corner[1] + drawn.alpha.shape[-1]
     assert shown.stop - shown.start < SIZE
+
+
+def test_a_motion_frozen_in_the_middle_turns_and_goes_on(model: BodyModel, standing: Body) -> None:
+    walk = make_motion("walk", fps=10.0, seconds=0.6)
+    course = moving([standing], [Reference(walk)], Travel(slide=True), Turn(freeze=0.2, hold=0.5), Look(64), model)
+    (bodies,) = course.bodies
+    assert len(bodies.pose) == 10
+    assert course.frozen
+    assert torch.equal(bodies.pose[:, 1:], walk.rotations[course.moments][:, 1:])
+    facing = axis_angle_to_matrix(bodies.pose[:, 0])[:, :, 2]
+    torch.testing.assert_close(facing[[2, 6]], facing[[2, 2]], atol=1e-4, rtol=0)
+    assert facing[4, [0, 2]] @ facing[2, [0, 2]] < -0.9  # half way round
 
 
 # --- the command

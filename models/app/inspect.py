@@ -28,6 +28,8 @@ def inspect(
     elevation: options.Elevation = "0",
     roll: options.Roll = "0",
     shift: options.Shift = "0,0",
+    freeze: options.Freeze = None,
+    hold: options.Hold = 3.0,
     wear: Annotated[
         list[str] | None,
         typer.Option(metavar="PHOTO[:PARTS]", help="Whose clothes they wear, as in `warpkit transfer`."),
@@ -59,11 +61,11 @@ def inspect(
         from warpkit.models.tasks.transfer import parse_wear
 
         check_folder_output(out, overwrite=force)
-        turn = Turn.parse(azimuth or (TURNED if motion is None else "0"), elevation, roll, shift)
+        turn = Turn.parse(azimuth or (TURNED if motion is None else "0"), elevation, roll, shift, freeze, hold)
         given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps, frame)
         travel = Travel(camera, smooth, slide)
         if motion is None:
-            check_still(look, travel)
+            check_still(look, travel, freeze)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,

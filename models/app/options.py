@@ -38,6 +38,11 @@ Roll = Annotated[
     str, typer.Option("--roll", help="Degrees the picture turns clockwise: 30, or 0,90,180, or start:stop:step.")
 ]
 Shift = Annotated[str, typer.Option("--shift", help="Metres the person moves RIGHT,UP in the picture.")]
+Freeze = Annotated[
+    float | None,
+    typer.Option("--freeze", help="Second of the motion at which time stands still while the views go by."),
+]
+Hold = Annotated[float, typer.Option("--hold", help="Seconds for which --freeze lets time stand still.")]
 Fps = Annotated[
     float | None,
     typer.Option("--fps", min=1, max=240, help="Frames per second; the motion's own, or 25, if not given."),

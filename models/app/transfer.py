@@ -31,6 +31,8 @@ def transfer(
     elevation: options.Elevation = "0",
     roll: options.Roll = "0",
     shift: options.Shift = "0,0",
+    freeze: options.Freeze = None,
+    hold: options.Hold = 3.0,
     sheet: options.Sheet = False,
     size: options.Size = 512,
     background: options.Background = "keep",
@@ -59,7 +61,7 @@ def transfer(
         from warpkit.models.tasks.transfer import parse_wear
 
         given = [parse_wear(text) for text in wear]
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)
+        turn, look = Turn.parse(azimuth, elevation, roll, shift, freeze, hold), Look(size, background, fps, frame)
         check_outputs(out, frames, force, look.transparent)
         if motion is None:
             check_views(out, len(turn), sheet, look.transparent)

@@ -99,8 +99,10 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def check_still(look: "Look", travel: "Travel | None" = None) -> None:
-    """Raises InputError where `look` or `travel` ask for what only a motion has."""
+def check_still(look: "Look", travel: "Travel | None" = None, freeze: float | None = None) -> None:
+    """Raises InputError where `look`, `travel` or `freeze` ask for what only a motion has."""
+    if freeze is not None:
+        raise InputError("freeze stops a motion while views go by: give one, or leave it out")
     if travel not in (None, Travel()):
         raise InputError("camera, smooth and slide say how a motion is followed: give one, or leave them out")
     if look.background == "reference":

@@ -17,11 +17,10 @@ from warpkit.models.geometric.framing import Framing, whole_picture
 from warpkit.models.geometric.renderer import GeometricRenderer, Layer, Rendered
 from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.geometric.view import View
-from warpkit.models.media.draw import draw_body, fit_into
 from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.tensors import to_image, to_tensor
-from warpkit.models.media.video import VideoReader
 from warpkit.models.systems.liquid_warping import LiquidWarping
+from warpkit.models.tasks.beside import Beside
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
 from warpkit.models.tasks.sources import Source
 
@@ -45,7 +44,7 @@ class Clip:
         device: torch.device,
         system: LiquidWarping | None = None,
         video: Path | None = None,
-        side_by_side: bool = False,
+        beside: Beside | None = None,
         shadow: bool = True,
         notes: Sequence[str] = (),
         views: Callable[[int], list[View]] | None = None,
@@ -54,7 +53,8 @@ class Clip:
         """`bodies` (T of them) in the pixels of a picture, `framing` the part of it that is shown before `plate`.
 
         `plate`: `[3, H, W]` of the frame's size; or what gives it for each frame; None: frames are transparent.
-        `system`: what draws the person; the geometric picture if None. `shadow`: whether the feet darken the ground
+        `system`: what draws the person; the geometric picture if None. `video`: whose sound belongs to the frames.
+        `beside`: puts other pictures beside each. `shadow`: whether the feet darken the ground
         that they stand on. `views`: the pictures that the appearance was gathered from, at any resolution; those of
         the sources if None. `givers`: the photos of the views, in their order; the sources if None.
         """
@@ -69,7 +69,7 @@ class Clip:
         """Where frames are rendered."""
         self.num_frames = len(bodies.pose)
         height, width = framing.shape
-        self.size = (height, 3 * width if side_by_side else width)
+        self.size = (height, 3 * width if beside else width)
         """Height and width of a frame."""
         self.transparent = plate is None
         """Whether frames have a fourth channel: the person's alpha, which their colours are not multiplied by."""
@@ -77,7 +77,7 @@ class Clip:
         """The video whose sound belongs to the frames, if the motion came from one."""
         self.notes = list(notes)
         """Sentences that the user should see."""
-        self._beside = _Beside(sources[0], bodies, model, video, fps, framing.size) if side_by_side else None
+        self._beside = beside
         self._placed = on_device(model, device)
         self.geometric = GeometricRenderer(self._placed, appearance.to(device))
         """Draws the person without a network, whatever draws the frames."""
@@ -213,34 +213,3 @@ def passing(source: Source, first: Framing, following: Following) -> Plates:
     """The photo's own background behind a camera that moves; beyond the photo, continued."""
     whole = following.all(first, MOST_CANVAS * max(first.shape))
     return moving_plate(source.plate(whole), whole, following, first)
-
-
-class _Beside:
-    """Puts the first photo and the reference beside each result: the video's frame, or the posed body."""
-
-    def __init__(
-        self, source: Source, bodies: Body, model: BodyModel, video: Path | None, fps: float, size: int
-    ) -> None:
-        self.photo = fit_into(source.image, size, size)
-        self.bodies, self.model, self.size, self.fps = bodies, model, size, fps
-        self.reader = VideoReader(video) if video else None
-        self.frames: Iterator[tuple[int, np.ndarray]] = iter(())
-        self.shown = (-1, np.zeros((size, size, 3), np.uint8))
-
-    def reference(self, index: int) -> np.ndarray:
-        """uint8 `[size, size, 3]`."""
-        if self.reader is None:
-            scale = 0.8 * self.size / self.model.height(self.bodies.shape[:1])
-            camera = Camera(scale, torch.tensor([[self.size / 2, self.size * 0.48]]))
-            body = Body(self.bodies.pose[[index]], self.bodies.shape[[index]], camera)
-            return draw_body(np.full((self.size, self.size, 3), 235, np.uint8), body, self.model, opacity=1.0)
-        wanted = round(index * float(self.reader.fps) / self.fps)
-        if wanted < self.shown[0] or self.shown[0] < 0:  # from the start: videos are read forwards
-            self.frames, self.shown = enumerate(self.reader), (-1, self.shown[1])
-        while self.shown[0] < wanted and (following := next(self.frames, None)) is not None:
-            self.shown = (following[0], fit_into(following[1], self.size, self.size))
-        return self.shown[1]
-
-    def __call__(self, index: int, result: np.ndarray) -> np.ndarray:
-        """uint8 `[size, 3 size, 3]`."""
-        return np.concatenate([self.photo, self.reference(index), result], 1)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,14 @@ from warpkit.models.errors import InputError
 from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import Clip, recover_clip
+
+
+class Reference(NamedTuple):
+    """A motion that was read."""
+
+    motion: Motion
+    video: Path | None = None
+    """Where it was recovered from, if it was."""
 
 
 def check_motion(motion: str | Path | Motion) -> None:
@@ -46,7 +55,7 @@ def resolve_motion(
     fps: float | None,
     progress: Progress = SILENT,
     cache: Cache = NO_CACHE,
-) -> tuple[Motion, Path | None]:
+) -> Reference:
     """A motion by name, from a motion file, from a video, or as it is; and the video if there was one.
 
     Raises InputError for a name that is neither known nor a file (the known ones are listed).
@@ -65,7 +74,7 @@ def resolve_motion(
             result, video = Motion.from_clip(followed(path, model, progress, cache), model), path
     if fps is not None and abs(result.fps - fps) > 1e-6:
         result = result.resampled(fps)
-    return result, video
+    return Reference(result, video)
 
 
 def followed(video: Path, model: BodyModel, progress: Progress = SILENT, cache: Cache = NO_CACHE) -> Clip:

@@ -18,7 +18,8 @@ from warpkit.models.geometric.framing import Framing
 from warpkit.models.geometric.trust import typical_colours
 from warpkit.models.geometric.view import Sight, View, see
 from warpkit.models.media.tensors import to_tensor
-from warpkit.models.tasks.sources import COMPARED, Source
+from warpkit.models.tasks.clip import leaves
+from warpkit.models.tasks.sources import COMPARED, Shown, Source
 
 POOR_FIT = 0.8
 """Silhouette IoU below which a fit is poor; usual: 0.86 to 0.92."""
@@ -55,6 +56,14 @@ def notes(sources: Sequence[Source], person: int | None, model: BodyModel) -> tu
         told += _light([(sources[number].name, colours[number]) for number in whole])
         told += _backgrounds([(source.name, surroundings(source)) for source in sources])
     return tuple(told)
+
+
+def in_frames(shown: Shown, framed: Body, model: BodyModel, shape: tuple[int, int]) -> list[str]:
+    """Sentences about whoever is shown as the bodies `framed` in frames of a shape (height, width)."""
+    told = []
+    if leaves(framed, model, shape):
+        told.append("the person leaves the picture for a part of the time: --camera stay keeps them in place")
+    return told + enlarged(shown.givers or shown.sources, framed)
 
 
 def enlarged(sources: Sequence[Source], bodies: Body) -> list[str]:

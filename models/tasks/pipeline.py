@@ -14,14 +14,14 @@ from warpkit.models.bodies import BodyModel, body_digest, load_body
 from warpkit.models.cache import NO_CACHE, Cache, content, of_user
 from warpkit.models.data.motion import Motion
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.camera_path import CameraMode, Plates, copied, follow, stay
-from warpkit.models.geometric.feet import plant_feet
-from warpkit.models.geometric.framing import Framing, frame_motion, whole_picture
+from warpkit.models.geometric.camera_path import Plates
+from warpkit.models.geometric.framing import Framing
 from warpkit.models.media.images import check_readable, parse_color
+from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import LiquidWarping
+from warpkit.models.tasks.beside import Beside
 from warpkit.models.tasks.choices import (
-    SMOOTH,
     Adaptation,
     Look,
     RendererName,
@@ -32,19 +32,18 @@ from warpkit.models.tasks.choices import (
     choose_device,
     choose_system,
 )
-from warpkit.models.tasks.clip import Clip, extent, filling, leaves, make_plate, passing
-from warpkit.models.tasks.imitate import check_motion, has_pictures, imitate_body, is_video, resolve_motion
-from warpkit.models.tasks.notices import enlarged, notes
+from warpkit.models.tasks.clip import Clip, filling, make_plate, passing
+from warpkit.models.tasks.course import Course, moving, standing_still
+from warpkit.models.tasks.imitate import Reference, check_motion, has_pictures, is_video, resolve_motion
+from warpkit.models.tasks.notices import in_frames, notes
 from warpkit.models.tasks.scene import reference_scene
 from warpkit.models.tasks.sources import Photos, Shown, Source, gather, read_sources, standing_body
 from warpkit.models.tasks.transfer import Dressing, Wear, who_gives
-from warpkit.models.tasks.view import Turn, own_axis, turned, view_rotations
+from warpkit.models.tasks.view import Turn
 
 if TYPE_CHECKING:
     from warpkit.models.training import Outcome
 
-VIEWS_A_SECOND = 25.0
-"""Of a clip without a motion."""
 MOST_RESOLUTION = 2048
 """Pixels along a side of views on a whole photo: more is not gathered."""
 
@@ -140,7 +139,7 @@ class Pipeline:
             )
         with torch.no_grad():
             shown = self._gathered(photos, look, person)
-            return self._clip(shown, look, turn, motion, travel, side_by_side)
+            return self._clip(shown, look, turn, self._reference(motion, look), travel, side_by_side)
 
     def view(
         self, photos: Photos, turn: Turn = Turn(range(0, 360, 5)), *, look: Look = Look(), person: int | None = None
@@ -156,7 +155,7 @@ class Pipeline:
             person: of the photos.
         """
         check_size(look.size, self.system)
-        check_still(look)
+        check_still(look, freeze=turn.freeze)
         with torch.no_grad():
             return self._clip(self._gathered(photos, look, person), look, turn)
 
@@ -192,7 +191,7 @@ class Pipeline:
             check_motion(motion)
             travel.mode(look, is_video(motion), has_pictures(motion))
         else:
-            check_still(look, travel)
+            check_still(look, travel, turn.freeze)
         for photo in (photo for one in (photos, *(other.photos for other in wear)) for photo in one):
             if not isinstance(photo, np.ndarray):
                 check_readable(Path(photo), "picture")
@@ -204,7 +203,8 @@ class Pipeline:
             ]
             resolution = _resolution(look, people[0])
             shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
-            return self._clip(shown.with_notes(told), look, turn, motion, travel)
+            reference = None if motion is None else self._reference(motion, look)
+            return self._clip(shown.with_notes(told), look, turn, reference, travel)
 
     def personalize(
         self,
@@ -256,86 +256,96 @@ class Pipeline:
         appearance = gather(sources, self.model, _resolution(look, sources), self.progress, self.cache)
         return Shown(sources, appearance, notes(sources, person, self.model))
 
+    def _reference(self, motion: str | Path | Motion, look: Look) -> Reference:
+        return resolve_motion(motion, self.model, look.fps, self.progress, self.cache)
+
     def _clip(
         self,
         shown: Shown,
         look: Look,
         turn: Turn,
-        motion: str | Path | Motion | None = None,
+        reference: Reference | None = None,
         travel: Travel = Travel(),
         side_by_side: bool = False,
     ) -> Clip:
         """Whoever is shown, moving and seen as asked."""
-        first, told = shown.sources[0], list(shown.notes)
-        bodies = standing = standing_body(first, shown.appearance)
-        fps, video, moving = look.fps or VIEWS_A_SECOND, None, None
-        camera: CameraMode = "path"
-        if motion is not None:
-            moving, video = resolve_motion(motion, self.model, look.fps, self.progress, self.cache)
-            camera = travel.mode(look, video is not None, moving.place is not None)
-            moving = moving.smoothed((SMOOTH if video else 0.0) if travel.smooth is None else travel.smooth)
-            bodies, fps = imitate_body(standing, moving, self.model), moving.fps
-            if camera == "copy":
-                bodies = copied(bodies, moving, self.model)
-            if not travel.slide:
-                bodies = plant_feet(bodies, self.model, fps)
-            if camera == "stay":
-                bodies = stay(bodies, self.model, fps)
-            turn = turn.spread(len(bodies.pose))
-        if turn.turns:
-            azimuth, elevation, roll = turn.angles
-            rotations = view_rotations(azimuth, elevation, roll, own_axis(standing, self.model))
-            bodies = turned(bodies, self.model, rotations, turn.shift)
-        following = follow(bodies, fps) if camera == "follow" else None
-        if following is not None:
-            bodies = following.steady(bodies)
-        if camera == "copy" and moving is not None and moving.place is not None:
-            framing = whole_picture(moving.place.picture, look.size)
-        elif look.frame == "photo":
-            framing = whole_picture(first.person.size)
-        else:
-            framing = frame_motion(*extent(bodies, self.model), first.person.size, look.size)
-        check_shape(framing.shape, self.system)
-        if leaves(framing.body(bodies), self.model, framing.shape):
-            told.append("the person leaves the picture for a part of the time: --camera stay keeps them in place")
-        told += enlarged(shown.givers or shown.sources, framing.body(bodies))
-        self.progress.stage("Making the background", None)
-        plate: Tensor | Plates | None
-        if look.background == "reference" and video is not None and moving is not None:
-            plate = self._scene(video, moving, framing)
-        elif following is not None and str(look.background) == "keep":
-            plate = passing(first, framing, following)
-        elif camera == "copy" and str(look.background) == "keep":
-            plate = filling(first.emptied(), framing.shape)
-        else:
-            plate = make_plate(look.background, first, framing)
-        return Clip(
-            self.model,
-            shown.sources,
-            shown.appearance,
-            bodies,
-            framing,
-            plate,
-            fps=fps,
-            device=self.device,
-            system=self.system,
-            video=video,
-            side_by_side=side_by_side,
-            shadow=plate is not None and parse_color(str(look.background)) is None and turn.level,
-            notes=(*told, *([self.cache.trouble] if self.cache.trouble else [])),
-            views=shown.views,
-            givers=shown.givers,
-        )
+        standing = standing_body(shown.sources[0], shown.appearance)
+        if reference is None:
+            course = standing_still(standing, turn, look.fps, self.model)
+            return self._clips([shown], [], course, look, turn)[0]
+        course = moving([standing], [reference], travel, turn, look, self.model)
+        return self._clips([shown], [reference], course, look, turn, side_by_side)[0]
 
-    def _scene(self, video: Path, motion: Motion, framing: Framing) -> Tensor:
+    def _clips(
+        self,
+        people: Sequence[Shown],
+        references: Sequence[Reference],
+        course: Course,
+        look: Look,
+        turn: Turn,
+        side_by_side: bool = False,
+    ) -> list[Clip]:
+        """Each of the people by themselves, all in one frame before one background."""
+        first = people[0].sources[0]
+        framing = course.framing(look, first.person.size, self.model)
+        check_shape(framing.shape, self.system)
+        video = references[0].video if references else None
+        told, sound = [self.cache.trouble] if self.cache.trouble else [], video
+        if video is not None and course.frozen and VideoReader(video).has_audio:
+            told.append(f"the sound of {video} is left out: it goes on while time is frozen")
+            sound = None
+        beside = None
+        if side_by_side:
+            size, moments = framing.size, course.moments
+            beside = Beside(
+                first.image, course.bodies[0], self.model, size, video=video, fps=course.fps, moments=moments
+            )
+        plate = self._background(first, references, course, framing, look)
+        return [
+            Clip(
+                self.model,
+                shown.sources,
+                shown.appearance,
+                bodies,
+                framing,
+                plate,
+                fps=course.fps,
+                device=self.device,
+                system=self.system,
+                video=sound,
+                beside=beside,
+                shadow=plate is not None and parse_color(str(look.background)) is None and turn.level,
+                notes=(*shown.notes, *in_frames(shown, framing.body(bodies), self.model, framing.shape), *told),
+                views=shown.views,
+                givers=shown.givers,
+            )
+            for shown, bodies in zip(people, course.bodies, strict=True)
+        ]
+
+    def _background(
+        self, first: Source, references: Sequence[Reference], course: Course, framing: Framing, look: Look
+    ) -> Tensor | Plates | None:
+        self.progress.stage("Making the background", None)
+        if look.background == "reference":
+            return self._scene(references, framing)
+        if str(look.background) == "keep" and course.following is not None:
+            return passing(first, framing, course.following)
+        if str(look.background) == "keep" and course.picture is not None:
+            return filling(first.emptied(), framing.shape)
+        return make_plate(look.background, first, framing)
+
+    def _scene(self, references: Sequence[Reference], framing: Framing) -> Tensor:
+        video, motions = references[0].video, [reference.motion for reference in references]
+        assert video is not None
+
         def find() -> Tensor:
-            return reference_scene(video, motion, self.model, framing)
+            return reference_scene(video, motions, self.model, framing)
 
         if self.cache.folder is None:
             return find()
         found, unchanged = content(video)
         return self.cache.remember(
-            "backgrounds", (found, motion, body_digest(self.model), framing), find, valid=unchanged
+            "backgrounds", (found, motions, body_digest(self.model), framing), find, valid=unchanged
         )
 
 

@@ -1,5 +1,6 @@
 """The scene of a reference: what its camera saw behind the person, without them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,22 +30,23 @@ said to move; compression and light leave about 0.02."""
 
 
 @torch.no_grad()
-def reference_scene(video: Path, motion: Motion, model: BodyModel, framing: Framing) -> Tensor:
-    """[3, H, W] in [-1, 1] what `framing` shows of the video's pictures, with the person gone.
+def reference_scene(video: Path, motions: Sequence[Motion], model: BodyModel, framing: Framing) -> Tensor:
+    """[3, H, W] in [-1, 1] what `framing` shows of the video's pictures, with the people gone whose motions are given.
 
-    The median over `MOMENTS` frames of what is seen beside the person; what they hide in all of them is filled from
+    The median over `MOMENTS` frames of what is seen beside them; what they hide in all of them is filled from
     the rest. So the camera must stand still.
 
     Args:
         video: the reference.
-        motion: recovered from it, with its place.
+        motions: recovered from it, with their places; one or several.
         model: any body model; where the person is is told by it, and their outline by the mask network.
         framing: of the video's pictures.
 
     Raises InputError where the camera moves.
     """
     reader = VideoReader(video)
-    bodies = _bodies(motion, model)
+    people = [_bodies(motion, model) for motion in motions]
+    motion = motions[0]
     total = max(2, round(motion.seconds * float(reader.fps)))
     wanted = {round(moment) for moment in np.linspace(0, total - 1, min(MOMENTS, total))}
     frames, hidden = [], []
@@ -53,7 +55,7 @@ def reference_scene(video: Path, motion: Motion, model: BodyModel, framing: Fram
             continue
         moment = min(len(motion) - 1, round(number * motion.fps / float(reader.fps)))
         frames.append(framing.cut(to_tensor(frame)))
-        mask = torch.from_numpy(_person(frame, bodies[moment], model))[None]
+        mask = torch.from_numpy(np.max([_person(frame, bodies[moment], model) for bodies in people], 0))[None]
         hidden.append(framing.cut(mask, "border")[0] > 0.01)
     pictures, masks = torch.stack(frames), torch.stack(hidden)
     pictures.masked_fill_(masks[:, None], torch.nan)

@@ -16,6 +16,8 @@ from warpkit.models.tasks.clip import Clip, extent
 
 MOST_VIEWS = 20_000
 """Views in one run: more is a slip of the pen."""
+MOST_HOLD = 600.0
+"""Seconds that time may stand still, at most."""
 MOST_LEAN = 15.0
 """Degrees that a standing person may lean towards or away from the camera for that to be the camera's own pitch."""
 LEVEL = 20.0
@@ -139,6 +141,12 @@ def same_length(**angles: float | Sequence[float]) -> list[list[float]]:
     return [values * count if len(values) == 1 else values for values in lists.values()]
 
 
+def closed(angles: Sequence[float]) -> list[float]:
+    """Angles with the first one again at the end, where they go all round in even steps and only that is missing."""
+    steps = np.diff([*angles, angles[0] + math.copysign(360, angles[-1] - angles[0])])
+    return [*angles, angles[0] + float(steps.sum())] if len(angles) > 2 and np.ptp(steps) < 1e-3 else list(angles)
+
+
 def spread_over(angles: Sequence[float], frames: int) -> list[float]:
     """Angles spread evenly over so many frames, straight between them."""
     places = np.linspace(0, len(angles) - 1, frames)
@@ -161,16 +169,34 @@ class Turn:
     """Of the picture, clockwise."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Metres that the person moves to the right and up in the picture, in all views."""
+    freeze: float | None = None
+    """Second of a motion at which time stands still while the views go by; before it is the first view, after it the
+    last; a single view goes all round. None: the views are spread over the whole motion."""
+    hold: float = 3.0
+    """Seconds that it stands still."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (*chain(*self.angles), *self.shift))):
             raise InputError(f"angles and the shift must be finite numbers, {self} came")
+        if self.freeze is not None and not 0 <= self.freeze < math.inf:
+            raise InputError(f"time is frozen at a second of the motion, from 0 on, not {self.freeze:g}")
+        if not 0 < self.hold <= MOST_HOLD:
+            raise InputError(f"time is held for more than 0 and up to {MOST_HOLD:g} seconds, not {self.hold:g}")
 
     @classmethod
-    def parse(cls, azimuth: str = "0", elevation: str = "0", roll: str = "0", shift: str = "0,0") -> "Turn":
+    def parse(
+        cls,
+        azimuth: str = "0",
+        elevation: str = "0",
+        roll: str = "0",
+        shift: str = "0,0",
+        freeze: float | None = None,
+        hold: float = 3.0,
+    ) -> "Turn":
         """From what people write, see `parse_angles` and `parse_shift`."""
         written = {"azimuth": azimuth, "elevation": elevation, "roll": roll}
-        return cls(**{name: parse_angles(text, name) for name, text in written.items()}, shift=parse_shift(shift))
+        angles = {name: parse_angles(text, name) for name, text in written.items()}
+        return cls(**angles, shift=parse_shift(shift), freeze=freeze, hold=hold)
 
     @property
     def angles(self) -> list[list[float]]:
@@ -205,6 +231,25 @@ class Turn:
         """The views spread evenly over so many frames."""
         azimuth, elevation, roll = (spread_over(angles, frames) for angles in self.angles)
         return Turn(azimuth, elevation, roll, self.shift)
+
+    def timed(self, frames: int, fps: float) -> "tuple[list[int], Turn]":
+        """The frames of a motion in the order in which they are shown, and a view for each of those.
+
+        Raises InputError where the motion of `frames` at `fps` is over before time would be frozen.
+        """
+        if self.freeze is None:
+            return list(range(frames)), self.spread(frames)
+        at, held = round(self.freeze * fps), max(2, round(self.hold * fps))
+        if at >= frames:
+            raise InputError(f"time cannot be frozen at {self.freeze:g} s: the motion lasts {frames / fps:.1f} s")
+        rounds = [closed(angles) for angles in self.angles]
+        if len(self) == 1:
+            rounds[0] = [rounds[0][0], rounds[0][0] + 360]
+        azimuth, elevation, roll = (
+            [angles[0]] * at + spread_over(angles, held) + [angles[-1]] * (frames - at - 1) for angles in rounds
+        )
+        moments = [*range(at), *[at] * held, *range(at + 1, frames)]
+        return moments, Turn(azimuth, elevation, roll, self.shift)
 
 
 def columns_of_person(clip: Clip) -> slice:
