@@ -1,5 +1,6 @@
 """Motion imitation end to end: photo-like pictures in, frames out."""
 
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -222,6 +223,23 @@ def test_the_network_draws_a_window_that_fades_out_within_the_frame(learned: Cli
     assert fade[:, -1].max() < 0.1
     assert fade[-1, 10:-10].min() == 1
     assert float(drawn.alpha[0, 0, -1].max()) == 0
+
+
+def test_frames_in_order_have_those_before_in_mind_unless_that_is_off(learned: Clip) -> None:
+    torch.manual_seed(1)
+    system = build("small").eval()
+    torch.nn.init.normal_(system.generator.transfer.heads.weight, std=0.05)  # changes the picture everywhere
+    clip = copy(learned.drawn_by(system))
+    clip.num_frames, clip.fps = 3, 25.0
+    assert clip.steady == Look().steady > 0
+    alone = [clip.frame(index) for index in range(3)]
+    steady = list(clip)
+    np.testing.assert_array_equal(steady[0], alone[0])
+    assert np.abs(steady[2].astype(int) - alone[2]).max() > 10
+    np.testing.assert_array_equal(list(clip), steady)
+    np.testing.assert_array_equal(clip.frame(2), alone[2])
+    clip.steady = 0.0
+    np.testing.assert_array_equal(list(clip), alone)
 
 
 def test_a_window_shows_what_the_whole_frame_would(learned: Clip) -> None:

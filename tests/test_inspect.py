@@ -304,7 +304,7 @@ def test_every_option_of_the_tasks_is_one_here_with_the_same_meaning() -> None:
     mine = {one.name: one for one in commands["inspect"].params}
     for task in ("view", "imitate", "transfer"):
         for option in commands[task].params:
-            if option.name in ("photos", "frames", "sheet", "side_by_side"):  # the latter of videos and sheets
+            if option.name in ("photos", "frames", "sheet", "side_by_side", "steady"):  # the latter of several frames
                 continue
             own = mine[option.name]
             assert own.opts == option.opts

@@ -39,6 +39,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "smooth": ("0.2", 0.2),
     "slide": (None, True),
     "fps": ("12", 12.0),
+    "steady": ("0.5", 0.5),
     "body": ("smplx", "smplx"),
     "body_folder": ("bodies", Path("bodies")),
     "device": ("cpu", "cpu"),

@@ -92,7 +92,8 @@ def write(
             )
         if frames is not None:
             writers.append(outputs.enter_context(FrameWriter(frames, overwrite=force)))
-        for frame in clip:
+        # a video's frames are in order; pictures are each by themselves
+        for frame in map(clip.frame, range(len(clip))) if picture else clip:
             for writer in writers:
                 writer.write(frame)
             if picture:

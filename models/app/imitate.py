@@ -25,6 +25,7 @@ def imitate(
     size: options.Size = 512,
     background: options.Background = "keep",
     frame: options.Frame = "square",
+    steady: options.Steady = 0.2,
     body: options.BodyName = "anny",
     body_folder: options.BodyFolder = None,
     device: options.Device = "auto",
@@ -47,7 +48,8 @@ def imitate(
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
 
-        turn, look = Turn.parse(azimuth, elevation, roll, shift, freeze, hold), Look(size, background, fps, frame)
+        turn = Turn.parse(azimuth, elevation, roll, shift, freeze, hold)
+        look = Look(size, background, fps, frame, steady)
         check_video_output(out, overwrite=force, transparent=look.transparent)
         if frames is not None:
             check_folder_output(frames, overwrite=force)

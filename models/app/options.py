@@ -48,6 +48,10 @@ Fps = Annotated[
     typer.Option("--fps", min=1, max=240, help="Frames per second; the motion's own, or 25, if not given."),
 ]
 Sheet = Annotated[bool, typer.Option("--sheet", help="All views in one picture.")]
+Steady = Annotated[
+    float,
+    typer.Option("--steady", help="Seconds over which a network's frames are made not to flicker; 0: not at all."),
+]
 BodyName = Annotated[str, typer.Option("--body", help="Body model: anny, smpl, smplh or smplx.")]
 BodyFolder = Annotated[Path | None, typer.Option("--body-folder", help="Folder of the model files of SMPL's family.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]

@@ -37,6 +37,7 @@ def transfer(
     size: options.Size = 512,
     background: options.Background = "keep",
     frame: options.Frame = "square",
+    steady: options.Steady = 0.2,
     body: options.BodyName = "anny",
     body_folder: options.BodyFolder = None,
     device: options.Device = "auto",
@@ -61,7 +62,8 @@ def transfer(
         from warpkit.models.tasks.transfer import parse_wear
 
         given = [parse_wear(text) for text in wear]
-        turn, look = Turn.parse(azimuth, elevation, roll, shift, freeze, hold), Look(size, background, fps, frame)
+        turn = Turn.parse(azimuth, elevation, roll, shift, freeze, hold)
+        look = Look(size, background, fps, frame, steady)
         check_outputs(out, frames, force, look.transparent)
         if motion is None:
             check_views(out, len(turn), sheet, look.transparent)

@@ -22,6 +22,7 @@ def view(
     size: options.Size = 512,
     background: options.Background = "keep",
     frame: options.Frame = "square",
+    steady: options.Steady = 0.2,
     body: options.BodyName = "anny",
     body_folder: options.BodyFolder = None,
     device: options.Device = "auto",
@@ -39,7 +40,7 @@ def view(
         from warpkit.models import Look, Pipeline, Turn
         from warpkit.models.app.clip import check_outputs, check_views, write
 
-        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame)
+        turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame, steady)
         check_outputs(out, frames, force, look.transparent)
         check_views(out, len(turn), sheet, look.transparent)
         pipe = Pipeline.from_pretrained(

@@ -52,6 +52,8 @@ class Rendered(Layer):
     """At the supersampled resolution of the window."""
     flow: Flow
     """[1, S, ...] absolute sampling grid into each source, likewise."""
+    vertices: Tensor
+    """[1, V, 3] metres in body space: of the body with clothes and hair."""
 
 
 class GeometricRenderer:
@@ -95,7 +97,8 @@ class GeometricRenderer:
         layers = torch.nn.functional.avg_pool2d(layers, factor)
         alpha = layers[:, 4:]
         colour = layers[:, :3] / alpha.clamp(min=1e-4)
-        return Rendered(colour, alpha, (top, left), layers[:, 3:4] / alpha.clamp(min=1e-4), fragments, flow)
+        filled = layers[:, 3:4] / alpha.clamp(min=1e-4)
+        return Rendered(colour, alpha, (top, left), filled, fragments, flow, vertices)
 
     def shares(self, drawn: Rendered) -> Tensor:
         """Which picture each pixel of the person comes from: `[1, S, h, w]` in [0, 1], in the window of `drawn`.

@@ -22,6 +22,9 @@ FrameName = Literal["square", "photo"]
 """square: round the person and where they go. photo: the whole first photo, pixel for pixel."""
 SMOOTH = 0.06
 """Seconds that what was recovered from a video is smoothed over: what is faster is the recovery's tremor."""
+STEADY = 0.2
+"""Seconds in which a frame loses half of its part in what later frames show of a network's doing: half of the flicker
+goes, and less than a twentieth of the sharpness."""
 RendererName = Literal["geometric", "learned"]
 """geometric: the sources warped and blended. learned: a trained system, which corrects that."""
 
@@ -123,6 +126,9 @@ class Look:
     frame: FrameName = "square"
     """"square" (round the person and where they go), or "photo" (the whole first photo at its own resolution, which
     stays as it is wherever nobody is or was)."""
+    steady: float = STEADY
+    """Seconds over which frames that follow one another share what a network adds to the geometric picture, whatever
+    their rate, so that it does not flicker; 0: each frame by itself. Geometry alone does not flicker."""
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -133,6 +139,8 @@ class Look:
             raise InputError(f"frame must be {' or '.join(get_args(FrameName))}, not {self.frame!r}")
         if self.frame == "photo" and self.background == "reference":
             raise InputError("background reference shows the reference's whole picture: leave out frame photo")
+        if not 0 <= self.steady <= 5:
+            raise InputError(f"frames are steadied over 0 to 5 seconds, not {self.steady:g}")
 
     @property
     def transparent(self) -> bool:

@@ -23,6 +23,7 @@ from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.beside import Beside
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
 from warpkit.models.tasks.sources import Source
+from warpkit.models.tasks.steady import SteadyRenderer
 
 MOST_CANVAS = 3
 """Of a frame's longer side: a background that passes is drawn with so many pixels at most."""
@@ -49,6 +50,7 @@ class Clip:
         notes: Sequence[str] = (),
         views: Callable[[int], list[View]] | None = None,
         givers: Sequence[Source] | None = None,
+        steady: float = 0.0,
     ) -> None:
         """`bodies` (T of them) in the pixels of a picture, `framing` the part of it that is shown before `plate`.
 
@@ -57,6 +59,7 @@ class Clip:
         `beside`: puts other pictures beside each. `shadow`: whether the feet darken the ground
         that they stand on. `views`: the pictures that the appearance was gathered from, at any resolution; those of
         the sources if None. `givers`: the photos of the views, in their order; the sources if None.
+        `steady`: as of `Look`.
         """
         self._views = views or partial(views_of, sources, appearance.shape)
         self.model, self.sources, self.appearance = model, sources, appearance
@@ -77,6 +80,8 @@ class Clip:
         """The video whose sound belongs to the frames, if the motion came from one."""
         self.notes = list(notes)
         """Sentences that the user should see."""
+        self.steady = steady
+        """Seconds over which frames in order share what a network adds, see `Look`."""
         self._beside = beside
         self._placed = on_device(model, device)
         self.geometric = GeometricRenderer(self._placed, appearance.to(device))
@@ -113,8 +118,17 @@ class Clip:
 
     @torch.no_grad()
     def render(self, index: int) -> Layer:
-        """The person of frame `index`, without the background."""
+        """The person of frame `index` by itself, without the background."""
         return self.renderer(self._framed[index], self.framing.shape)
+
+    @torch.no_grad()
+    def renders(self) -> Iterator[Layer]:
+        """The person of each frame in order: where a network draws and `steady` is not 0, with those before in mind."""
+        draw: Callable[[Body, tuple[int, int]], Layer] = self.renderer
+        if self.steady and isinstance(self.renderer, LearnedRenderer):
+            draw = SteadyRenderer(self.renderer, self.fps, self.steady)
+        for index in range(self.num_frames):
+            yield draw(self._framed[index], self.framing.shape)
 
     @torch.no_grad()
     def render_geometric(self, index: int) -> Rendered:
@@ -132,8 +146,11 @@ class Clip:
 
     @torch.no_grad()
     def frame(self, index: int) -> np.ndarray:
-        """Frame `index`, uint8 RGB `[H, W, 3]`; RGBA `[H, W, 4]` where the clip is transparent."""
-        picture = self.picture(self.render(index), index)
+        """Frame `index` by itself, uint8 RGB `[H, W, 3]`; RGBA `[H, W, 4]` where the clip is transparent."""
+        return self._finished(self.render(index), index)
+
+    def _finished(self, person: Layer, index: int) -> np.ndarray:
+        picture = self.picture(person, index)
         return self._beside(index, picture) if self._beside else picture
 
     def ground(self, index: int) -> Tensor:
@@ -152,8 +169,8 @@ class Clip:
         return self.num_frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """What `frame` gives of each, one after the other."""
-        return (self.frame(index) for index in range(self.num_frames))
+        """All frames from the first on, as of `frame`, but each with those before it in mind where `steady` says so."""
+        return (self._finished(person, index) for index, person in enumerate(self.renders()))
 
 
 def views_of(sources: Sequence[Source], shape: Tensor, resolution: int) -> list[View]:

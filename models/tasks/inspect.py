@@ -103,7 +103,7 @@ def inspect(clip: Clip, index: int | None = None, *, progress: Progress = SILENT
 
     Args:
         clip: of any task.
-        index: which frame, from 0; None: the middle one.
+        index: which frame, from 0, as it is by itself (`Clip.frame`); None: the middle one.
         progress: told of each stage.
 
     Returns:
@@ -184,7 +184,8 @@ def _geometry(clip: Clip, index: int) -> Geometry:
 
 def _network(renderer: LearnedRenderer, body: Body, shape: tuple[int, int]) -> Network:
     with _attending(renderer.system) as attended:
-        rendered, _, window = renderer.draw(body, shape)
+        drawn = renderer.draw(body, shape)
+    rendered, window = drawn.rendered, drawn.window
     attention = []
     for weights in attended:
         size = (weights.shape[-2], weights.shape[-1])

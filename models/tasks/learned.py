@@ -62,6 +62,8 @@ class Drawn(NamedTuple):
     batch: Batch
     """Its flow leads from the window to the views."""
     window: Window
+    vertices: Tensor | None
+    """`[1, V, 3]` metres, of the body with clothes and hair; None where no geometric picture was made."""
 
 
 class LearnedRenderer:
@@ -95,7 +97,8 @@ class LearnedRenderer:
         self.system, self.model = system.to(self.device, memory_format=torch.channels_last), model  # type: ignore[call-overload]
         self.whole = whole or system.preset.layers != "small"
         self.precision = precision or (torch.bfloat16 if _multiplies_bfloat16(self.device) else torch.float32)
-        self._geometric = GeometricRenderer(model, appearance) if system.preset.layers == "small" else None
+        self._geometric = GeometricRenderer(model, appearance)
+        self._corrects = system.preset.layers == "small"
         self._condition = system.condition(model)
         self._faces = appearance.faces
         self._tall = float(model.height(shape)[0])
@@ -140,14 +143,20 @@ class LearnedRenderer:
             visibility=self.system.visibility,
             face_mask=self._faces,
         )
-        geometric = None
-        if self._geometric is not None:
-            # of the whole frame, so that what surrounds the person does not change with the window
-            frame = (max(size[0], window.top + window.height), max(size[1], window.left + window.width))
-            geometric = window.cut(whole_frame(self._geometric(body, frame), frame))
+        geometric = clothed = None
+        if self._corrects:
+            geometric, clothed = self.by_geometry(body, size, window)
         sources = replace(self._sources, background=batch.target_silhouette.new_zeros(1, 3, *window.size))
         with self._autocast():
-            return Drawn(self.system.render(sources, batch, geometric), batch, window)
+            return Drawn(self.system.render(sources, batch, geometric), batch, window, clothed)
+
+    @torch.inference_mode()
+    def by_geometry(self, body: Body, size: tuple[int, int], window: Window) -> tuple[Geometric, Tensor]:
+        """The `window` of the geometric picture of `body`, and the clothed body's vertices `[1, V, 3]` in metres."""
+        # of the whole frame, so that what surrounds the person does not change with the window
+        frame = (max(size[0], window.top + window.height), max(size[1], window.left + window.width))
+        rendered = self._geometric(body, frame)
+        return window.cut(whole_frame(rendered, frame)), rendered.vertices
 
     @torch.inference_mode()
     def __call__(self, body: Body, size: tuple[int, int]) -> Layer:
@@ -155,12 +164,14 @@ class LearnedRenderer:
 
         Raises ValueError where whole frames are drawn and a side of `size` is no multiple of 8.
         """
-        drawn, _, window = self.draw(body, size)
-        alpha = ((drawn.alpha.float() - FAINT) / (1 - 2 * FAINT)).clamp(0, 1)
+        drawn = self.draw(body, size)
+        return self.layer(*person(drawn), drawn.window, body, size)
+
+    def layer(self, colour: Tensor, alpha: Tensor, window: Window, body: Body, size: tuple[int, int]) -> Layer:
+        """What is seen of a person drawn in a `window`, `[1, 3, h, w]` and `[1, 1, h, w]`, in a frame of `size`."""
         alpha = alpha * self._fade(window, size, FADE * self._tall * float(body.camera.scale[0]))
         bottom, right = min(size[0] - window.top, window.height), min(size[1] - window.left, window.width)
-        colour = drawn.colour.float()[..., :bottom, :right]
-        return Layer(colour, alpha[..., :bottom, :right], (window.top, window.left))
+        return Layer(colour[..., :bottom, :right], alpha[..., :bottom, :right], (window.top, window.left))
 
     def _fade(self, window: Window, size: tuple[int, int], reach: float) -> Tensor:
         """`[h, w]`: 1 inside, falling to nought at the window's edges that lie within the frame."""
@@ -175,6 +186,12 @@ class LearnedRenderer:
             return fade
 
         return along(window.top, window.height, size[0])[:, None] * along(window.left, window.width, size[1])
+
+
+def person(drawn: Drawn) -> tuple[Tensor, Tensor]:
+    """Colour `[1, 3, h, w]` and alpha `[1, 1, h, w]` of the person in the window, float32."""
+    alpha = ((drawn.rendered.alpha.float() - FAINT) / (1 - 2 * FAINT)).clamp(0, 1)
+    return drawn.rendered.colour.float(), alpha
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

@@ -318,6 +318,7 @@ class Pipeline:
                 notes=(*shown.notes, *in_frames(shown, framing.body(bodies), self.model, framing.shape), *told),
                 views=shown.views,
                 givers=shown.givers,
+                steady=look.steady,
             )
             for shown, bodies in zip(people, course.bodies, strict=True)
         ]
