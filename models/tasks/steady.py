@@ -157,9 +157,10 @@ def _continued(flow: Flow, visible: Tensor, source: tuple[int, int]) -> Tensor:
     here = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]
     half = here.new_tensor(source[::-1])[:, None, None] / 2
     grid = flow.grid[:, 0].movedim(-1, 1)
-    some = (..., *(slice(min(COARSE, length) // 2, None, COARSE) for length in size))  # it is smooth
-    move = torch.where(visible[some], (grid[some] + 1) * half - here[some], 0)
-    move = spread(move, visible[some].to(move)).contiguous()
+    down, across = (slice(min(COARSE, length) // 2, None, COARSE) for length in size)  # it is smooth
+    known = visible[..., down, across]
+    move = torch.where(known, (grid[..., down, across] + 1) * half - here[..., down, across], 0)
+    move = spread(move, known.to(move)).contiguous()
     move = F.interpolate(move, size=size, mode="bilinear", align_corners=False)
     return torch.where(visible, grid, (move + here) / half - 1)
 
