@@ -172,7 +172,7 @@ def measured_once(photos: Sequence[Path], video: Path, device: torch.device) -> 
     clock.stage("read the photos", len(photos))
     for photo in photos:
         read_image(photo)
-    motion, _ = resolve_motion(video, model, None, clock)
+    motion = resolve_motion(video, model, None, clock).motion
     stages = clock.done()
     return {"frames": len(motion.rotations), "stages": stages}, motion
 

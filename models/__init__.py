@@ -10,9 +10,9 @@ if __name__ != "warpkit.models":
         "import this package as warpkit.models: the top-level name would make a second copy of every module"
     )
 if TYPE_CHECKING:
-    from warpkit.models.tasks import Adaptation, Clip, Look, Pipeline, Travel, Turn, Wear
+    from warpkit.models.tasks import Adaptation, Clip, Look, Pipeline, Role, Together, Travel, Turn, Wear
 
-__all__ = ["Adaptation", "Clip", "Look", "Pipeline", "Travel", "Turn", "Wear"]
+__all__ = ["Adaptation", "Clip", "Look", "Pipeline", "Role", "Together", "Travel", "Turn", "Wear"]
 
 
 def __getattr__(name: str) -> Any:

@@ -131,7 +131,7 @@ def test_a_video_is_followed_once_and_again_when_it_changes(tmp_path: Path, monk
     cache = Cache(tmp_path / "cache")
     for content in (b"one", b"one", b"two"):
         video.write_bytes(content)
-        found, _ = resolve_motion(video, model, None, cache=cache)
+        found = resolve_motion(video, model, None, cache=cache).motion
         assert torch.equal(found.rotations, resolve_motion(video, model, None)[0].rotations)
     assert calls == [b"one", b"one", b"one", b"two", b"two"]  # without the cache three times, with it twice
 

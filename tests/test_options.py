@@ -19,6 +19,8 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 TASKS = ("imitate", "view", "transfer", "personalize")
 WRITING = {"out", "frames", "sheet", "force", "debug"}
 """What the command line writes, and how: nobody else's business."""
+TOGETHER = {"others", "place"}
+"""Of people in one picture: fields of `Role`, see test_together.py."""
 PYTHON_ONLY = {"self", "progress", "photos", "out", "overwrite", "tell"}
 """What is handed over by the command line itself."""
 SHORTHANDS = {"look", "turn", "travel", "how"}
@@ -30,6 +32,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "elevation": ("10", [10]),
     "roll": ("-5", [-5]),
     "shift": ("0.5,0", (0.5, 0)),
+    "reference_person": ("2", 2),
     "freeze": ("1.5", 1.5),
     "hold": ("2", 2.0),
     "size": ("256", 256),
@@ -77,7 +80,7 @@ def of_python(task: str) -> dict[str, Any]:
 
 
 def of_command(task: str) -> dict[str, Any]:
-    return {one.name: one for one in COMMANDS[task].params if one.name not in WRITING | {"photos", "help"}}
+    return {one.name: one for one in COMMANDS[task].params if one.name not in WRITING | TOGETHER | {"photos", "help"}}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -118,10 +121,12 @@ def test_an_option_arrives_under_its_name_and_changes_nothing_else(
             return call
 
     monkeypatch.setattr(Pipeline, "from_pretrained", Recorder)
+    monkeypatch.setattr("warpkit.models.tasks.together.check_motion", lambda *_: None)  # there is no such video
 
     def arrived(*options: str) -> dict[str, Any]:
         came.clear()
-        needed = {"imitate": ["--motion", "walk"], "view": [], "transfer": ["--wear", "a.jpg"]}.get(task, [])
+        motion = [] if "--motion" in options else ["--motion", "a.mp4"]  # what names a person of it goes with
+        needed = {"imitate": motion, "view": [], "transfer": [*motion, "--wear", "a.jpg"]}.get(task, [])
         result = CliRunner().invoke(app, [task, "photo.jpg", "--out", "out.mp4", *needed, *options])
         assert "this is far enough" in result.stderr, result.stderr
         flat = {name: value for name, value in came.items() if name not in SHORTHANDS | PYTHON_ONLY}

@@ -140,9 +140,7 @@ def test_frames_on_the_references_scene_are_its_pictures_with_another_person(
 ) -> None:
     motion, behind = reference(tmp_path / "a.mp4", model)
     # following the person is another test's business
-    monkeypatch.setattr(
-        "warpkit.models.tasks.pipeline.resolve_motion", lambda *_: Reference(motion, tmp_path / "a.mp4")
-    )
+    monkeypatch.setattr("warpkit.models.tasks.studio.resolve_motion", lambda *_: Reference(motion, tmp_path / "a.mp4"))
     clip = pipe.imitate([photo], tmp_path / "a.mp4", look=Look(96, "reference"))
     assert clip.size == SIZE
     drawn = clip.render(8)

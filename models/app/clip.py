@@ -14,7 +14,7 @@ from warpkit.models.app.console import Bars, tell
 
 if TYPE_CHECKING:
     from warpkit.models.media.video import FrameWriter, VideoWriter
-    from warpkit.models.tasks import Clip
+    from warpkit.models.tasks import Clip, Together
 
 SHEET = 100
 """Pictures on a sheet, at most."""
@@ -56,7 +56,7 @@ def check_views(out: Path, count: int, as_sheet: bool, transparent: bool = False
 
 
 def write(
-    clip: Clip,
+    clip: Clip | Together,
     out: Path,
     bars: Bars,
     *,
@@ -72,6 +72,7 @@ def write(
     """
     from warpkit.models.media.images import write_image
     from warpkit.models.media.video import FrameWriter, VideoWriter
+    from warpkit.models.tasks import Clip
     from warpkit.models.tasks.view import columns_of_person
 
     for note in clip.notes:
@@ -100,7 +101,7 @@ def write(
                 kept.append(frame)
             bars.advance()
         if picture:
-            shown = columns_of_person(clip) if sheet else None
+            shown = columns_of_person(clip) if sheet and isinstance(clip, Clip) else None
             whole = kept[0] if len(kept) == 1 else draw_sheet(kept, labels, shown)
             write_image(out, whole, overwrite=force)
     bars.done()

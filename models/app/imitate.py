@@ -1,5 +1,6 @@
-"""`warpkit imitate`: a person moves as a reference does."""
+"""`warpkit imitate`: people move as references do, one by one or together in one picture."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,34 @@ from warpkit.models.app.console import Bars, sentences
 
 def imitate(
     photos: options.Photos,
-    motion: Annotated[str, typer.Option(help="A motion's name (see `warpkit motions`), a .npz file, or a video.")],
-    out: Annotated[Path, typer.Option(help="The video to write (.mp4, .mov, .mkv or .webm).")],
+    motion: Annotated[
+        list[str],
+        typer.Option(
+            help="A motion's name (see `warpkit motions`), a .npz file, or a video; once, or once for each person."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The video to write (.mp4, .mov, .mkv or .webm), or a folder: each person with each motion."),
+    ],
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--and",
+            metavar="PHOTO[+PHOTO][:PERSON]",
+            help="Somebody else in the same picture: b.jpg, front.jpg+back.jpg, group.jpg:2; once for each.",
+        ),
+    ] = None,
+    reference_person: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Which person of a video, from left to right; else the largest."),
+    ] = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RIGHT,BACK", help="Metres from the first person at which each --and stands; once for each."
+        ),
+    ] = None,
     camera: options.Camera = None,
     smooth: options.Smooth = None,
     slide: options.Slide = False,
@@ -41,19 +68,30 @@ def imitate(
     force: options.Force = False,
     debug: options.Debug = False,
 ) -> None:
-    """The person in the photos moves as the reference does."""
+    """The person in the photos moves as the reference does; several do so together (--and)."""
     with sentences(debug), Bars() as bars:
         from warpkit.models import Look, Pipeline, Travel, Turn
         from warpkit.models.app.clip import write
+        from warpkit.models.app.roles import check_one_each, file_names, is_folder, read_people, roles_together
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
+        from warpkit.models.tasks import Clip, Role, Together
 
         turn = Turn.parse(azimuth, elevation, roll, shift, freeze, hold)
         look = Look(size, background, fps, frame, steady)
-        check_video_output(out, overwrite=force, transparent=look.transparent)
+        travel, people = Travel(camera, smooth, slide), read_people(photos, person, others or [])
+        folder = is_folder(out, len(people) * len(motion))
+        if folder:
+            whom = check_one_each(reference_person or [], place or [], frames)
+            roles = [Role(who, one, whom, number) for who, number in people for one in motion]
+            written = file_names(out, roles, look.transparent)
+        else:
+            roles = roles_together(people, motion, reference_person or [], place or [], side_by_side)
+            written = [out]
+        for path in written:
+            check_video_output(path, overwrite=force, transparent=look.transparent)
         if frames is not None:
             check_folder_output(frames, overwrite=force)
-        travel = Travel(camera, smooth, slide)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,
@@ -63,7 +101,22 @@ def imitate(
             cache=cache,
             progress=bars,
         )
-        result = pipe.imitate(
-            photos, motion, travel=travel, turn=turn, look=look, person=person, side_by_side=side_by_side
-        )
-        write(result, out, bars, frames=frames, force=force)
+        clips: Iterator[Clip | Together]
+        if folder:
+            clips = pipe.each(roles, travel=travel, turn=turn, look=look, side_by_side=side_by_side)
+        elif len(roles) > 1:
+            clips = iter([pipe.together(roles, travel=travel, turn=turn, look=look)])
+        else:
+            one = pipe.imitate(
+                photos,
+                motion[0],
+                travel=travel,
+                turn=turn,
+                look=look,
+                reference_person=roles[0].reference_person,
+                person=person,
+                side_by_side=side_by_side,
+            )
+            clips = iter([one])
+        for path, clip in zip(written, clips, strict=True):
+            write(clip, path, bars, frames=frames, force=force)

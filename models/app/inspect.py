@@ -44,6 +44,7 @@ def inspect(
     body_folder: options.BodyFolder = None,
     device: options.Device = "auto",
     cache: options.Cached = True,
+    reference_person: options.ReferencePerson = None,
     person: options.Which = None,
     fps: options.Fps = None,
     renderer: options.RendererName = None,
@@ -65,7 +66,7 @@ def inspect(
         given, look = [parse_wear(text) for text in wear or []], Look(size, background, fps, frame)
         travel = Travel(camera, smooth, slide)
         if motion is None:
-            check_still(look, travel, freeze)
+            check_still(look, travel, freeze, reference_person)
         pipe = Pipeline.from_pretrained(
             weights,
             renderer=renderer,
@@ -76,9 +77,26 @@ def inspect(
             progress=bars,
         )
         if given:
-            clip = pipe.transfer(photos, given, motion=motion, travel=travel, turn=turn, look=look, person=person)
+            clip = pipe.transfer(
+                photos,
+                given,
+                motion=motion,
+                travel=travel,
+                turn=turn,
+                look=look,
+                reference_person=reference_person,
+                person=person,
+            )
         elif motion is not None:
-            clip = pipe.imitate(photos, motion, travel=travel, turn=turn, look=look, person=person)
+            clip = pipe.imitate(
+                photos,
+                motion,
+                travel=travel,
+                turn=turn,
+                look=look,
+                reference_person=reference_person,
+                person=person,
+            )
         else:
             clip = pipe.view(photos, turn, look=look, person=person)
         for note in clip.notes:

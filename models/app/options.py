@@ -55,8 +55,10 @@ Steady = Annotated[
 BodyName = Annotated[str, typer.Option("--body", help="Body model: anny, smpl, smplh or smplx.")]
 BodyFolder = Annotated[Path | None, typer.Option("--body-folder", help="Folder of the model files of SMPL's family.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Which = Annotated[
-    int | None, typer.Option("--person", min=1, help="Which person of a photo or video, 1 being the largest.")
+Which = Annotated[int | None, typer.Option("--person", min=1, help="Which person of the photos, 1 being the largest.")]
+ReferencePerson = Annotated[
+    int | None,
+    typer.Option("--reference-person", min=1, help="Which person of a video, from left to right; else the largest."),
 ]
 RendererName = Annotated[
     Literal["geometric", "learned"] | None,

@@ -42,6 +42,7 @@ def transfer(
     body_folder: options.BodyFolder = None,
     device: options.Device = "auto",
     cache: options.Cached = True,
+    reference_person: options.ReferencePerson = None,
     person: options.Which = None,
     fps: options.Fps = None,
     renderer: options.RendererName = None,
@@ -79,5 +80,14 @@ def transfer(
             cache=cache,
             progress=bars,
         )
-        result = pipe.transfer(photos, given, motion=motion, travel=travel, turn=turn, look=look, person=person)
+        result = pipe.transfer(
+            photos,
+            given,
+            motion=motion,
+            travel=travel,
+            turn=turn,
+            look=look,
+            reference_person=reference_person,
+            person=person,
+        )
         write(result, out, bars, frames=frames, labels=turn.labels, sheet=sheet, force=force)

@@ -112,6 +112,11 @@ class Motion:
         rotations = slerp(self.rotations[before], self.rotations[after], weight[:, None])
         return Motion(fps, rotations, between(self.path), between(self.scale), self.height, self.place)
 
+    def lasting(self, frames: int) -> "Motion":
+        """The same motion for so many frames: cut, or standing still in its last one."""
+        shown = torch.arange(frames).clamp(max=len(self) - 1)
+        return replace(self, rotations=self.rotations[shown], path=self.path[shown], scale=self.scale[shown])
+
     def smoothed(self, seconds: float) -> "Motion":
         """The same motion without its tremor: `smooth` over `seconds`, the apparent size over `STEADY` times as long.
 

@@ -33,13 +33,14 @@ def stay(bodies: Body, model: BodyModel, fps: float) -> Body:
     """
     camera = bodies.camera
     beside = (camera.offset[:, 0] - smooth(camera.offset[:, 0], fps, TRAVEL)) / camera.scale
-    above = (_ground(bodies, model, fps) - camera.offset[:, 1]) / camera.scale
+    above = (ground_rows(bodies, model, fps) - camera.offset[:, 1]) / camera.scale
     size, start = camera.scale[0], camera.offset[0]
     moved = torch.stack((beside, above[0] - above), -1)
     return replace(bodies, camera=Camera(size.expand(len(above)), start + size * moved))
 
 
-def _ground(bodies: Body, model: BodyModel, fps: float) -> Tensor:
+@torch.no_grad()
+def ground_rows(bodies: Body, model: BodyModel, fps: float) -> Tensor:
     """[T] rows of the picture, pixels, where the ground below each body is: in a jump, from before and after it."""
     contacts = find_contacts(bodies, model, fps)
     lowest = contacts.place[..., 1].amax(1) * bodies.camera.scale[0]

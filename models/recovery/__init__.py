@@ -1,5 +1,6 @@
 """From photos and video to people: landmarks, masks, parameters of their bodies, cameras."""
 
+from warpkit.models.recovery.crowd import recover_people
 from warpkit.models.recovery.people import Detection, choose_person, detect_people
 from warpkit.models.recovery.photo import Person, fit_detection, recover, recover_detection
 from warpkit.models.recovery.video import Clip, recover_clip
@@ -14,4 +15,5 @@ __all__ = [
     "recover",
     "recover_clip",
     "recover_detection",
+    "recover_people",
 ]

@@ -11,27 +11,16 @@ from torch import Tensor
 
 from warpkit.models.bodies import Body, BodyModel
 from warpkit.models.errors import InputError
-from warpkit.models.recovery.blazepose import Landmarks, detect, landmarks
-from warpkit.models.recovery.crops import Pyramid, Square
+from warpkit.models.recovery.crops import Pyramid
 from warpkit.models.recovery.fit import SHAPE, Fitter, Targets, targets_of
-from warpkit.models.recovery.people import (
-    BELIEF,
-    LOOKS,
-    Detection,
-    check_picture,
-    choose_person,
-    detect_people,
-    look,
-    to_detection,
-    whole_picture,
-)
+from warpkit.models.recovery.people import Detection, choose_person, detect_people
 from warpkit.models.recovery.photo import fit_detection, fitter
+from warpkit.models.recovery.track import KEY_FRAMES, Track, check_frame
 
 WINDOW, OVERLAP = 256, 32  # frames fitted at once, and shared by two windows, which are faded into each other there
 LEAST_FOUND = 0.5  # the share of frames in which the person must be found
 SEARCHES = 5  # a second, while nobody has been found yet
 CONFUSED = 0.32  # seconds that front and back are confused for at most half of
-KEY_FRAMES = 5  # that the shape is taken from, at most
 
 
 @dataclass(frozen=True)
@@ -56,40 +45,26 @@ class Clip:
     people: int = 1
 
 
-class _Track:
-    """Follows one person: the detector once, then the landmark network's own square, the detector again when lost."""
+class _Finder:
+    """Finds the person who is wanted, and follows them."""
 
     def __init__(self, fps: float, person: int | None) -> None:
         self.person = person
         self.pause = max(1, round(fps / SEARCHES))
-        self.detections: list[Detection | None] = []
-        self.keys: list[Detection] = []
-        self.key_step = 1
+        self.track = Track()
         self.people = 0
         self.size: tuple[int, int] | None = None
         self.trouble: InputError | None = None
-        self._square: Square | None = None
 
     def add(self, frame: np.ndarray) -> Detection | None:
         """The next frame: who is seen in it, mask and all; without the mask it is kept."""
-        if self.size is None:
-            check_picture(frame)
-            self.size = (frame.shape[0], frame.shape[1])
-        elif frame.shape[:2] != self.size:
-            raise InputError(
-                f"all frames of a video must have one size: frame {len(self.detections)} is "
-                f"{frame.shape[1]}x{frame.shape[0]}, the first {self.size[1]}x{self.size[0]}"
-            )
-        detection = self._begin(frame) if self._square is None else self._follow(Pyramid(frame), self._square)
-        if detection is not None:
-            self._square = detection.next_square
-            self._keep_key(detection)
-        kept = detection and replace(detection, small_mask=np.zeros((1, 1)))
-        self.detections.append(kept)
+        self.size = check_frame(frame, len(self.track.detections), self.size)
+        detection = self._begin(frame) if self.track.last is None else self.track.look(Pyramid(frame))
+        self.track.keep(detection)
         return detection
 
     def _begin(self, frame: np.ndarray) -> Detection | None:
-        if len(self.detections) % self.pause:
+        if len(self.track.detections) % self.pause:
             return None
         people = detect_people(frame)
         try:
@@ -100,36 +75,6 @@ class _Track:
             return None
         self.people = len(people)
         return chosen
-
-    def _follow(self, picture: Pyramid, square: Square) -> Detection | None:
-        found = look(picture, square, looks=LOOKS[:1])
-        if found.score < BELIEF:
-            again = self._find_again(picture, square)
-            if again is None:
-                return None
-            found = look(picture, again.next_square(), looks=LOOKS[:1])
-            if found.score < BELIEF:
-                return None
-        return to_detection(found, picture.size)
-
-    def _find_again(self, picture: Pyramid, square: Square) -> Landmarks | None:
-        """Of the people that the detector sees, the one nearest to where the lost one was, if near enough."""
-        candidates = [landmarks(picture, seen) for _, seen in detect(picture, whole_picture(picture.size))]
-        near = [
-            (float(np.hypot(*np.subtract(one.square.centre, square.centre))), i)
-            for i, one in enumerate(candidates)
-            if one.score >= BELIEF and 0.5 < one.square.side / square.side < 2.0
-        ]
-        near = [pair for pair in near if pair[0] < 0.5 * square.side]
-        return candidates[min(near)[1]] if near else None
-
-    def _keep_key(self, detection: Detection) -> None:
-        """Keeps some frames with their masks, evenly over the clip, however long it grows."""
-        if len(self.detections) % self.key_step == 0 and detection.whole:
-            self.keys.append(detection)
-        if len(self.keys) > 2 * KEY_FRAMES:
-            self.keys = self.keys[::2]
-            self.key_step *= 2
 
 
 @torch.no_grad()
@@ -162,18 +107,26 @@ def recover_clip(
         InputError: no frames, frames too small or of several sizes, no person, no such person, only an upper body, or
             the person was found in fewer than half of the frames.
     """
-    track = _Track(fps, person)
+    finder = _Finder(fps, person)
     for frame in frames:
-        detection = track.add(frame)
+        detection = finder.add(frame)
         if seen is not None:
             seen(detection)
         if progress is not None:
-            progress(len(track.detections))
-    total = len(track.detections)
-    if total == 0 or track.size is None:
+            progress(len(finder.track.detections))
+    if finder.size is None:
         raise InputError("the video has no frames")
-    if not track.people:
-        raise track.trouble or InputError("no person was found in the video")
+    if not finder.people:
+        raise finder.trouble or InputError("no person was found in the video")
+    return replace(fit_track(finder.track, model, fps, finder.size), people=finder.people)
+
+
+def fit_track(track: Track, model: BodyModel, fps: float, size: tuple[int, int]) -> Clip:
+    """The bodies of somebody who was followed through frames of `size` (height, width).
+
+    Raises InputError where they were found in fewer than half of the frames.
+    """
+    total = len(track.detections)
     found = torch.tensor([one is not None for one in track.detections])
     if int(found.sum()) < LEAST_FOUND * total:
         raise InputError(
@@ -192,7 +145,7 @@ def recover_clip(
     points = targets.points[found]
     extent = (points.amax(1) - points.amin(1)).amax(1).clamp(min=1.0)
     error = float((fit.errors(body, targets)[found].mean(1) / extent).mean())
-    return Clip(body, float(fps), track.size, found, error, track.people)
+    return Clip(body, float(fps), size, found, error)
 
 
 def _clip_targets(detections: list[Detection | None], found: Tensor, fps: float) -> Targets:

@@ -102,8 +102,12 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def check_still(look: "Look", travel: "Travel | None" = None, freeze: float | None = None) -> None:
-    """Raises InputError where `look`, `travel` or `freeze` ask for what only a motion has."""
+def check_still(
+    look: "Look", travel: "Travel | None" = None, freeze: float | None = None, reference_person: int | None = None
+) -> None:
+    """Raises InputError where any of these asks for what only a motion has."""
+    if reference_person is not None:
+        raise InputError("reference person says who of a video is followed: give one as the motion, or leave it out")
     if freeze is not None:
         raise InputError("freeze stops a motion while views go by: give one, or leave it out")
     if travel not in (None, Travel()):

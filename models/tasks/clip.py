@@ -136,10 +136,13 @@ class Clip:
         return self.geometric(self._framed[index], self.framing.shape)
 
     @torch.no_grad()
-    def picture(self, person: Layer, index: int) -> np.ndarray:
-        """A person over the background of frame `index`, uint8 RGB `[H, W, 3]`; or RGBA `[H, W, 4]`."""
+    def picture(self, person: Layer, index: int, ground: Tensor | None = None) -> np.ndarray:
+        """A person over the background of frame `index`, uint8 RGB `[H, W, 3]`; or RGBA `[H, W, 4]`.
+
+        `ground`: of the frame, `[3, H, W]`, in place of its own.
+        """
         if not self.transparent:
-            return to_image(person.over(self.ground(index)))
+            return to_image(person.over(self.ground(index) if ground is None else ground))
         alone = person.alone(self.framing.shape)
         alpha = alone[3:].mul(255).round().clamp(0, 255).to(torch.uint8)
         return np.concatenate([to_image(alone[:3]), alpha.permute(1, 2, 0).cpu().numpy()], 2)
@@ -155,15 +158,22 @@ class Clip:
 
     def ground(self, index: int) -> Tensor:
         """[3, H, W] the background of frame `index`, with the shadow of the feet; grey where that is transparent."""
+        return self.shaded(self.plate(index), index)
+
+    def plate(self, index: int) -> Tensor:
+        """The same without the shadow."""
         if self._plate is None:
             return torch.zeros(3, *self.framing.shape, device=self.device)
-        plate = self._plate if isinstance(self._plate, Tensor) else self._plate(index).to(self.device)
+        return self._plate if isinstance(self._plate, Tensor) else self._plate(index).to(self.device)
+
+    def shaded(self, ground: Tensor, index: int) -> Tensor:
+        """A background `[3, H, W]` with the shadow of the feet of frame `index`, where the clip has one."""
         if self._feet is None:
-            return plate
+            return ground
         body = self._framed[index]
         feet = self._placed(body.pose, body.shape, offsets=self._offsets, vertices=self._feet)[0]
         dark = contact_shadow(feet, body.camera.scale[0], body.camera.offset[0], self.framing.shape)
-        return (plate + 1) * (1 - dark) - 1
+        return (ground + 1) * (1 - dark) - 1
 
     def __len__(self) -> int:
         return self.num_frames

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.data.motion import Motion
+from warpkit.models.errors import InputError
 from warpkit.models.geometric.camera_path import CameraMode, Following, copied, follow, stay
 from warpkit.models.geometric.feet import plant_feet
 from warpkit.models.geometric.framing import Framing, frame_motion, whole_picture
@@ -64,16 +65,20 @@ def moving(
 
     Raises InputError where what was asked for does not go with the motions.
     """
-    first = references[0]
-    mode = travel.mode(look, first.video is not None, first.motion.place is not None)
+    first = references[0].motion
+    modes = [travel.mode(look, one.video is not None, one.motion.place is not None) for one in references]
+    mode = modes[0]
+    pictures = {one.motion.place.picture for one in references if one.motion.place}
+    if mode == "copy" and len(pictures) > 1:
+        raise InputError("camera copy puts people into the picture of one video: these motions come from several")
     smooth = [_smoothed(reference, travel.smooth) for reference in references]
-    fps, frames = first.motion.fps, len(first.motion)
-    moments, views = turn.timed(frames, fps)
+    fps = first.fps
+    moments, views = turn.timed(len(first), fps)
     people = []
     for stands, motion in zip(standing, smooth, strict=True):
         bodies = _moved(stands, motion, mode, not travel.slide, model)
         people.append(_turned(bodies[torch.tensor(moments)], stands, views, model))
-    picture = first.motion.place.picture if mode == "copy" and first.motion.place else None
+    picture = pictures.pop() if mode == "copy" else None
     if mode != "follow":
         return Course(people, fps, mode, picture, moments)
     following = follow(_middle(people), fps)

@@ -1,6 +1,7 @@
 """Motion imitation: the bodies of a person who moves as a reference does (Liquid Warping GAN with Attention, 3.6)."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.recovery import Clip, recover_clip
+from warpkit.models.recovery import Clip, recover_clip, recover_people
 
 
 class Reference(NamedTuple):
@@ -23,10 +24,16 @@ class Reference(NamedTuple):
     motion: Motion
     video: Path | None = None
     """Where it was recovered from, if it was."""
+    people: int = 1
+    """How many were seen in the video."""
 
 
-def check_motion(motion: str | Path | Motion) -> None:
-    """Raises InputError where `resolve_motion` would for its name or file; cheap, so asked before long work."""
+def check_motion(motion: str | Path | Motion, number: int | None = None) -> None:
+    """Raises InputError where `resolve_motion` would for its name, file or number; cheap, so asked before long work."""
+    if number is not None and number < 1:
+        raise InputError(f"the people of a video are counted from 1, there is no person {number}")
+    if number is not None and not is_video(motion):
+        raise InputError(f"which person of a video to follow was said, but the motion {_name(motion)} is no video")
     if isinstance(motion, Motion) or str(motion) in MOTIONS:
         return
     if not os.path.lexists(motion):
@@ -49,47 +56,133 @@ def has_pictures(motion: str | Path | Motion) -> bool:
     return motion.place is not None if isinstance(motion, Motion) else str(motion) not in MOTIONS
 
 
+def _name(motion: str | Path | Motion) -> str:
+    return "given" if isinstance(motion, Motion) else repr(str(motion))
+
+
+def crowd(reference: Reference, number: int | None) -> list[str]:
+    """What to say where a video shows several people and nobody was chosen."""
+    if number is not None or reference.people < 2:
+        return []
+    return [
+        f"{reference.people} people were found in {reference.video}; the largest was followed (choose with "
+        "--reference-person, from left to right)"
+    ]
+
+
 def resolve_motion(
     motion: str | Path | Motion,
     model: BodyModel,
     fps: float | None,
     progress: Progress = SILENT,
     cache: Cache = NO_CACHE,
+    number: int | None = None,
 ) -> Reference:
     """A motion by name, from a motion file, from a video, or as it is; and the video if there was one.
 
+    `number`: who of a video's people, see `recover_people`; None: the largest.
+
     Raises InputError for a name that is neither known nor a file (the known ones are listed).
     """
-    check_motion(motion)
-    video = None
-    if isinstance(motion, Motion):
-        result = motion
-    elif str(motion) in MOTIONS:
-        result = make_motion(str(motion), fps=fps or 25.0)
-    else:
-        path = Path(motion)
-        if path.suffix.lower() == ".npz":
-            result = Motion.load(path)
+    return read_references([(motion, number)], model, fps, progress, cache)[0]
+
+
+def read_references(
+    asked: Sequence[tuple[str | Path | Motion, int | None]],
+    model: BodyModel,
+    fps: float | None,
+    progress: Progress = SILENT,
+    cache: Cache = NO_CACHE,
+) -> list[Reference]:
+    """`resolve_motion` of several motions and numbers; a video is followed once for all of its people."""
+    for motion, number in asked:
+        check_motion(motion, number)
+    wanted: dict[Path, list[int]] = {}
+    for motion, number in asked:
+        if number is not None and not isinstance(motion, Motion):
+            wanted.setdefault(Path(motion), []).append(number)
+    crowds = {}
+    for video, numbers in wanted.items():
+        chosen = sorted(set(numbers))
+        crowds[video] = dict(zip(chosen, followed_people(video, chosen, model, progress, cache), strict=True))
+    found: list[Reference] = []
+    for motion, number in asked:
+        if isinstance(motion, Motion):
+            reference = Reference(motion)
+        elif str(motion) in MOTIONS:
+            reference = Reference(make_motion(str(motion), fps=fps or 25.0))
+        elif not is_video(motion):
+            reference = Reference(Motion.load(motion))
         else:
-            result, video = Motion.from_clip(followed(path, model, progress, cache), model), path
-    if fps is not None and abs(result.fps - fps) > 1e-6:
-        result = result.resampled(fps)
-    return Reference(result, video)
+            video = Path(motion)
+            clip = followed(video, model, progress, cache) if number is None else crowds[video][number]
+            reference = Reference(Motion.from_clip(clip, model), video, clip.people)
+        found.append(reference if fps is None else reference._replace(motion=_at_rate(reference.motion, fps)))
+    return found
+
+
+def _at_rate(motion: Motion, fps: float) -> Motion:
+    return motion if abs(motion.fps - fps) < 1e-6 else motion.resampled(fps)
+
+
+def in_step(
+    asked: Sequence[tuple[str | Path | Motion, int | None]],
+    model: BodyModel,
+    fps: float | None,
+    progress: Progress = SILENT,
+    cache: Cache = NO_CACHE,
+) -> list[Reference]:
+    """`read_references`, all of one frame rate and length: that of the first, or `fps`, and of the longest.
+
+    Motions of the library are repeated, and whoever does another one that is over stands still. The library has rate
+    and length of the others where there are any.
+    """
+    read = read_references(asked, model, fps, progress, cache)
+    named = [not isinstance(motion, Motion) and str(motion) in MOTIONS for motion, _ in asked]
+    others = [reference.motion for reference, of_library in zip(read, named, strict=True) if not of_library]
+    rate = fps or (others or [reference.motion for reference in read])[0].fps
+    seconds = max(motion.seconds for motion in others or [reference.motion for reference in read])
+    frames = max(1, round(seconds * rate))
+    motions = [
+        make_motion(str(motion), rate, frames / rate) if of_library else _at_rate(reference.motion, rate)
+        for (motion, _), reference, of_library in zip(asked, read, named, strict=True)
+    ]
+    return [reference._replace(motion=motion.lasting(frames)) for reference, motion in zip(read, motions, strict=True)]
 
 
 def followed(video: Path, model: BodyModel, progress: Progress = SILENT, cache: Cache = NO_CACHE) -> Clip:
-    """The person in a video, kept unless the file is written to meanwhile. Errors are those of `recover_clip`."""
+    """The largest person in a video, kept unless the file is written to meanwhile; errors are `recover_clip`'s."""
+    return _followed(video, None, model, progress, cache)[0]
 
-    def follow() -> Clip:
+
+def followed_people(
+    video: Path, numbers: Sequence[int], model: BodyModel, progress: Progress = SILENT, cache: Cache = NO_CACHE
+) -> list[Clip]:
+    """Some of the people in a video, likewise; errors are those of `recover_people`."""
+    return _followed(video, numbers, model, progress, cache)
+
+
+def _followed(
+    video: Path, numbers: Sequence[int] | None, model: BodyModel, progress: Progress, cache: Cache
+) -> list[Clip]:
+    def follow() -> list[Clip]:
         reader = VideoReader(video)
-        progress.stage("Following the person in the video", reader.num_frames)
-        return recover_clip(reader, model, float(reader.fps), progress=lambda _: progress.advance())
+        who = "person" if numbers is None else "people"
+        progress.stage(f"Following the {who} in the video", reader.num_frames)
+
+        def told(_: int) -> None:
+            progress.advance()
+
+        if numbers is None:
+            return [recover_clip(reader, model, float(reader.fps), progress=told)]
+        return recover_people(reader, model, float(reader.fps), numbers, progress=told)
 
     if cache.folder is None:
         return follow()
     progress.stage("Reading the video", None)
     found, unchanged = content(video)
-    return cache.remember("motions", (found, body_digest(model)), follow, Clip, Body, Camera, valid=unchanged)
+    inputs = (found, body_digest(model), None if numbers is None else list(numbers))
+    return cache.remember("motions", inputs, follow, Clip, Body, Camera, valid=unchanged)
 
 
 def imitate_body(source: Body, motion: Motion, model: BodyModel) -> Body:

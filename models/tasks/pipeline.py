@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from warpkit.models.bodies import BodyModel, body_digest, load_body
-from warpkit.models.cache import NO_CACHE, Cache, content, of_user
+from warpkit.models.bodies import load_body
+from warpkit.models.cache import NO_CACHE, Cache, of_user
 from warpkit.models.data.motion import Motion
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.camera_path import Plates
-from warpkit.models.geometric.framing import Framing
-from warpkit.models.media.images import check_readable, parse_color
-from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.systems.liquid_warping import LiquidWarping
-from warpkit.models.tasks.beside import Beside
 from warpkit.models.tasks.choices import (
     Adaptation,
     Look,
     RendererName,
     Travel,
-    check_shape,
     check_size,
     check_still,
     choose_device,
     choose_system,
 )
-from warpkit.models.tasks.clip import Clip, filling, make_plate, passing
-from warpkit.models.tasks.course import Course, moving, standing_still
-from warpkit.models.tasks.imitate import Reference, check_motion, has_pictures, is_video, resolve_motion
-from warpkit.models.tasks.notices import in_frames, notes
-from warpkit.models.tasks.scene import reference_scene
-from warpkit.models.tasks.sources import Photos, Shown, Source, gather, read_sources, standing_body
+from warpkit.models.tasks.clip import Clip
+from warpkit.models.tasks.course import moving
+from warpkit.models.tasks.imitate import Reference, crowd, in_step
+from warpkit.models.tasks.notices import notes
+from warpkit.models.tasks.sources import Photos, Shown
+from warpkit.models.tasks.studio import Studio, resolution_of
+from warpkit.models.tasks.together import (
+    Role,
+    Together,
+    check_mode,
+    check_side_by_side,
+    check_together,
+    draw_order,
+    placed,
+    who_drives,
+)
 from warpkit.models.tasks.transfer import Dressing, Wear, who_gives
 from warpkit.models.tasks.view import Turn
 
 if TYPE_CHECKING:
     from warpkit.models.training import Outcome
 
-MOST_RESOLUTION = 2048
-"""Pixels along a side of views on a whole photo: more is not gathered."""
 
-
-class Pipeline:
+class Pipeline(Studio):
     """A body model, what draws people, and a device, loaded once; each task makes a `Clip` of photos with them.
 
     Attributes:
@@ -64,17 +62,6 @@ class Pipeline:
     made as they are asked for; it also knows their number, their rate, and what the user should be told. What cannot be
     used raises InputError, whose message says what and why.
     """
-
-    def __init__(
-        self,
-        model: BodyModel,
-        system: LiquidWarping | None,
-        device: torch.device,
-        *,
-        progress: Progress = SILENT,
-        cache: Cache = NO_CACHE,
-    ) -> None:
-        self.model, self.system, self.device, self.progress, self.cache = model, system, device, progress, cache
 
     @classmethod
     def from_pretrained(
@@ -115,6 +102,7 @@ class Pipeline:
         travel: Travel = Travel(),
         turn: Turn = Turn(),
         look: Look = Look(),
+        reference_person: int | None = None,
         person: int | None = None,
         side_by_side: bool = False,
     ) -> Clip:
@@ -126,20 +114,80 @@ class Pipeline:
             travel: where they go meanwhile, and how steadily.
             turn: from where they are seen meanwhile; several views are spread over the motion's length.
             look: of the frames.
+            reference_person: who of a video with several people, see `Role`; None: the largest.
             person: of the photos.
             side_by_side: frames `[size, 3 size, 3]`: first photo, reference, result.
         """
-        check_motion(motion)
-        check_size(look.size, self.system)
-        camera = travel.mode(look, is_video(motion), has_pictures(motion))
-        if side_by_side and (look.transparent or look.frame != "square" or camera == "copy"):
-            raise InputError(
-                "side by side shows three opaque squares: it goes with neither a transparent background, nor frame "
-                "photo, nor camera copy"
-            )
+        role = Role(photos, motion, reference_person, person)
+        return next(self.each([role], travel=travel, turn=turn, look=look, side_by_side=side_by_side))
+
+    def each(
+        self,
+        roles: Sequence[Role],
+        *,
+        travel: Travel = Travel(),
+        turn: Turn = Turn(),
+        look: Look = Look(),
+        side_by_side: bool = False,
+    ) -> Iterator[Clip]:
+        """`imitate` for each of `roles`, one after the other; photos and motions that they share are read once.
+
+        Every person with every motion is `[Role(photos, motion) for photos in people for motion in motions]`.
+
+        Args:
+            roles: who does what; `place` means nothing here.
+            travel, turn, look, side_by_side: as of `imitate`.
+        """
+        for role in roles:
+            check_side_by_side(side_by_side, look, check_mode(role, travel, look))
+        self._check_inputs(look, *(role.photos for role in roles))
+        return self._each(roles, travel, turn, look, side_by_side)
+
+    def _each(
+        self, roles: Sequence[Role], travel: Travel, turn: Turn, look: Look, side_by_side: bool
+    ) -> Iterator[Clip]:
+        photos = [(*map(_key, role.photos), role.person) for role in roles]
+        motions = [(_key(role.motion), role.reference_person) for role in roles]
+        people: dict[Any, Shown] = {}
+        references: dict[Any, Reference] = {}
+        for number, role in enumerate(roles):
+            who, what = photos[number], motions[number]
+            with torch.no_grad():
+                if who not in people:
+                    people = {key: people[key] for key in people if key in photos[number:]}
+                    people[who] = self._gathered(role.photos, look, role.person)
+                if what not in references:
+                    references[what] = self._reference(role.motion, look, role.reference_person)
+                shown = people[who].with_notes(crowd(references[what], role.reference_person))
+                clip = self._clip(shown, look, turn, references[what], travel, side_by_side)
+            yield clip
+
+    def together(
+        self, roles: Sequence[Role], *, travel: Travel = Travel(), turn: Turn = Turn(), look: Look = Look()
+    ) -> Together:
+        """Several people in one picture, each with a motion of their own, or as one of the people of a video.
+
+        The first one's first photo gives the background, and their place and size in it; see `Role.place` for where
+        the others stand. Whoever stands lower in the picture is nearer, and drawn over the others. All have the frame
+        rate of the first motion and the length of the longest: see `in_step`. People turn each about their own axis.
+
+        Args:
+            roles: who does what, 1 to 8 people.
+            travel: as of `imitate`; "follow" keeps the middle of all of them.
+            turn: likewise.
+            look: of the frames.
+        """
+        modes = [check_mode(role, travel, look) for role in roles]
+        check_together(roles, "copy" in modes, look.background == "reference")
+        self._check_inputs(look, *(role.photos for role in roles))
         with torch.no_grad():
-            shown = self._gathered(photos, look, person)
-            return self._clip(shown, look, turn, self._reference(motion, look), travel, side_by_side)
+            people = [self._gathered(role.photos, look, role.person) for role in roles]
+            asked = [(role.motion, number) for role, number in zip(roles, who_drives(roles), strict=True)]
+            references = in_step(asked, self.model, look.fps, self.progress, self.cache)
+            standing = placed(people, roles, references, self.model)
+            course = moving(standing, references, travel, turn, look, self.model)
+            clips = self._clips(people, references, course, look, turn)
+            return Together(clips, draw_order(course.bodies, self.model, course.fps))
 
     def view(
         self, photos: Photos, turn: Turn = Turn(range(0, 360, 5)), *, look: Look = Look(), person: int | None = None
@@ -168,6 +216,7 @@ class Pipeline:
         travel: Travel = Travel(),
         turn: Turn = Turn(),
         look: Look = Look(),
+        reference_person: int | None = None,
         person: int | None = None,
     ) -> Clip:
         """The person in `photos` in what others wear: in their own pose, seen from elsewhere, or moving.
@@ -182,28 +231,26 @@ class Pipeline:
             travel: as of `imitate`; for a motion only.
             turn: from where they are seen; with a motion, several views are spread over its length.
             look: of the frames.
+            reference_person: as of `imitate`.
             person: of the photos; of others' photos it is the largest.
         """
         if not wear:
             raise InputError("nobody was named whose clothes are to be worn")
         cells = who_gives(wear)
         if motion is not None:
-            check_motion(motion)
-            travel.mode(look, is_video(motion), has_pictures(motion))
+            check_mode(Role(photos, motion, reference_person, person), travel, look)
         else:
-            check_still(look, travel, turn.freeze)
-        for photo in (photo for one in (photos, *(other.photos for other in wear)) for photo in one):
-            if not isinstance(photo, np.ndarray):
-                check_readable(Path(photo), "picture")
-        check_size(look.size, self.system)
+            check_still(look, travel, turn.freeze, reference_person)
+        self._check_inputs(look, photos, *(other.photos for other in wear))
         with torch.no_grad():
             people = [self._read(photos, person), *(self._read(other.photos, None) for other in wear)]
             told = [
                 note for number, one in enumerate(people) for note in notes(one, None if number else person, self.model)
             ]
-            resolution = _resolution(look, people[0])
+            resolution = resolution_of(look, people[0])
             shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
-            reference = None if motion is None else self._reference(motion, look)
+            reference = None if motion is None else self._reference(motion, look, reference_person)
+            told += [] if reference is None else crowd(reference, reference_person)
             return self._clip(shown.with_notes(told), look, turn, reference, travel)
 
     def personalize(
@@ -248,110 +295,7 @@ class Pipeline:
             tell(f"note: {self.cache.trouble}")
         return outcome
 
-    def _read(self, photos: Photos, person: int | None) -> list[Source]:
-        return read_sources(photos, self.model, person=person, progress=self.progress, cache=self.cache)
 
-    def _gathered(self, photos: Photos, look: Look, person: int | None) -> Shown:
-        sources = self._read(photos, person)
-        appearance = gather(sources, self.model, _resolution(look, sources), self.progress, self.cache)
-        return Shown(sources, appearance, notes(sources, person, self.model))
-
-    def _reference(self, motion: str | Path | Motion, look: Look) -> Reference:
-        return resolve_motion(motion, self.model, look.fps, self.progress, self.cache)
-
-    def _clip(
-        self,
-        shown: Shown,
-        look: Look,
-        turn: Turn,
-        reference: Reference | None = None,
-        travel: Travel = Travel(),
-        side_by_side: bool = False,
-    ) -> Clip:
-        """Whoever is shown, moving and seen as asked."""
-        standing = standing_body(shown.sources[0], shown.appearance)
-        if reference is None:
-            course = standing_still(standing, turn, look.fps, self.model)
-            return self._clips([shown], [], course, look, turn)[0]
-        course = moving([standing], [reference], travel, turn, look, self.model)
-        return self._clips([shown], [reference], course, look, turn, side_by_side)[0]
-
-    def _clips(
-        self,
-        people: Sequence[Shown],
-        references: Sequence[Reference],
-        course: Course,
-        look: Look,
-        turn: Turn,
-        side_by_side: bool = False,
-    ) -> list[Clip]:
-        """Each of the people by themselves, all in one frame before one background."""
-        first = people[0].sources[0]
-        framing = course.framing(look, first.person.size, self.model)
-        check_shape(framing.shape, self.system)
-        video = references[0].video if references else None
-        told, sound = [self.cache.trouble] if self.cache.trouble else [], video
-        if video is not None and course.frozen and VideoReader(video).has_audio:
-            told.append(f"the sound of {video} is left out: it goes on while time is frozen")
-            sound = None
-        beside = None
-        if side_by_side:
-            size, moments = framing.size, course.moments
-            beside = Beside(
-                first.image, course.bodies[0], self.model, size, video=video, fps=course.fps, moments=moments
-            )
-        plate = self._background(first, references, course, framing, look)
-        return [
-            Clip(
-                self.model,
-                shown.sources,
-                shown.appearance,
-                bodies,
-                framing,
-                plate,
-                fps=course.fps,
-                device=self.device,
-                system=self.system,
-                video=sound,
-                beside=beside,
-                shadow=plate is not None and parse_color(str(look.background)) is None and turn.level,
-                notes=(*shown.notes, *in_frames(shown, framing.body(bodies), self.model, framing.shape), *told),
-                views=shown.views,
-                givers=shown.givers,
-                steady=look.steady,
-            )
-            for shown, bodies in zip(people, course.bodies, strict=True)
-        ]
-
-    def _background(
-        self, first: Source, references: Sequence[Reference], course: Course, framing: Framing, look: Look
-    ) -> Tensor | Plates | None:
-        self.progress.stage("Making the background", None)
-        if look.background == "reference":
-            return self._scene(references, framing)
-        if str(look.background) == "keep" and course.following is not None:
-            return passing(first, framing, course.following)
-        if str(look.background) == "keep" and course.picture is not None:
-            return filling(first.emptied(), framing.shape)
-        return make_plate(look.background, first, framing)
-
-    def _scene(self, references: Sequence[Reference], framing: Framing) -> Tensor:
-        video, motions = references[0].video, [reference.motion for reference in references]
-        assert video is not None
-
-        def find() -> Tensor:
-            return reference_scene(video, motions, self.model, framing)
-
-        if self.cache.folder is None:
-            return find()
-        found, unchanged = content(video)
-        return self.cache.remember(
-            "backgrounds", (found, motions, body_digest(self.model), framing), find, valid=unchanged
-        )
-
-
-def _resolution(look: Look, sources: Sequence[Source]) -> int:
-    """Pixels along a side of the views that appearances are gathered from: on a whole photo, those that it has."""
-    if look.frame == "square":
-        return round(1.5 * look.size)
-    return min(MOST_RESOLUTION, round(sources[0].window(1).side))
+def _key(one: object) -> object:
+    """What tells whether photos or motions are the same ones."""
+    return str(one) if isinstance(one, str | Path) else id(one)

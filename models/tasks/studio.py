@@ -1,0 +1,162 @@
+"""What all tasks share: people are read and gathered, and set before a background, each in a clip of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warpkit.models.bodies import BodyModel, body_digest
+from warpkit.models.cache import NO_CACHE, Cache, content
+from warpkit.models.data.motion import Motion
+from warpkit.models.geometric.camera_path import Plates
+from warpkit.models.geometric.framing import Framing
+from warpkit.models.media.images import check_readable, parse_color
+from warpkit.models.media.video import VideoReader
+from warpkit.models.progress import SILENT, Progress
+from warpkit.models.systems.liquid_warping import LiquidWarping
+from warpkit.models.tasks.beside import Beside
+from warpkit.models.tasks.choices import Look, Travel, check_shape, check_size
+from warpkit.models.tasks.clip import Clip, filling, make_plate, passing
+from warpkit.models.tasks.course import Course, moving, standing_still
+from warpkit.models.tasks.imitate import Reference, resolve_motion
+from warpkit.models.tasks.notices import in_frames, notes
+from warpkit.models.tasks.scene import reference_scene
+from warpkit.models.tasks.sources import Photos, Shown, Source, gather, read_sources, standing_body
+from warpkit.models.tasks.together import scene_of
+from warpkit.models.tasks.view import Turn
+
+MOST_RESOLUTION = 2048
+"""Pixels along a side of views on a whole photo: more is not gathered."""
+
+
+class Studio:
+    """A body model, what draws people, a device and a cache, and what every task does with them; see `Pipeline`."""
+
+    def __init__(
+        self,
+        model: BodyModel,
+        system: LiquidWarping | None,
+        device: torch.device,
+        *,
+        progress: Progress = SILENT,
+        cache: Cache = NO_CACHE,
+    ) -> None:
+        self.model, self.system, self.device, self.progress, self.cache = model, system, device, progress, cache
+
+    def _read(self, photos: Photos, person: int | None) -> list[Source]:
+        return read_sources(photos, self.model, person=person, progress=self.progress, cache=self.cache)
+
+    def _gathered(self, photos: Photos, look: Look, person: int | None) -> Shown:
+        sources = self._read(photos, person)
+        appearance = gather(sources, self.model, resolution_of(look, sources), self.progress, self.cache)
+        return Shown(sources, appearance, notes(sources, person, self.model))
+
+    def _check_inputs(self, look: Look, *people: Photos) -> None:
+        """Raises InputError for what cannot be read, or not drawn, before long work."""
+        for photo in (photo for photos in people for photo in photos if not isinstance(photo, np.ndarray)):
+            check_readable(Path(photo), "picture")
+        check_size(look.size, self.system)
+
+    def _reference(self, motion: str | Path | Motion, look: Look, number: int | None) -> Reference:
+        return resolve_motion(motion, self.model, look.fps, self.progress, self.cache, number)
+
+    def _clip(
+        self,
+        shown: Shown,
+        look: Look,
+        turn: Turn,
+        reference: Reference | None = None,
+        travel: Travel = Travel(),
+        side_by_side: bool = False,
+    ) -> Clip:
+        """Whoever is shown, moving and seen as asked."""
+        standing = standing_body(shown.sources[0], shown.appearance)
+        if reference is None:
+            course = standing_still(standing, turn, look.fps, self.model)
+            return self._clips([shown], [], course, look, turn)[0]
+        course = moving([standing], [reference], travel, turn, look, self.model)
+        return self._clips([shown], [reference], course, look, turn, side_by_side)[0]
+
+    def _clips(
+        self,
+        people: Sequence[Shown],
+        references: Sequence[Reference],
+        course: Course,
+        look: Look,
+        turn: Turn,
+        side_by_side: bool = False,
+    ) -> list[Clip]:
+        """Each of the people by themselves, all in one frame before one background."""
+        first = scene_of(people)
+        framing = course.framing(look, first.person.size, self.model)
+        check_shape(framing.shape, self.system)
+        video = next((reference.video for reference in references if reference.video), None)
+        told, sound = [self.cache.trouble] if self.cache.trouble else [], video
+        if video is not None and course.frozen and VideoReader(video).has_audio:
+            told.append(f"the sound of {video} is left out: it goes on while time is frozen")
+            sound = None
+        beside = None
+        if side_by_side:
+            size, moments = framing.size, course.moments
+            beside = Beside(
+                first.image, course.bodies[0], self.model, size, video=video, fps=course.fps, moments=moments
+            )
+        plate = self._background(first, references, course, framing, look)
+        return [
+            Clip(
+                self.model,
+                shown.sources,
+                shown.appearance,
+                bodies,
+                framing,
+                plate,
+                fps=course.fps,
+                device=self.device,
+                system=self.system,
+                video=sound,
+                beside=beside,
+                shadow=plate is not None and parse_color(str(look.background)) is None and turn.level,
+                notes=(*shown.notes, *in_frames(shown, framing.body(bodies), self.model, framing.shape), *told),
+                views=shown.views,
+                givers=shown.givers,
+                steady=look.steady,
+            )
+            for shown, bodies in zip(people, course.bodies, strict=True)
+        ]
+
+    def _background(
+        self, first: Source, references: Sequence[Reference], course: Course, framing: Framing, look: Look
+    ) -> Tensor | Plates | None:
+        self.progress.stage("Making the background", None)
+        if look.background == "reference":
+            return self._scene(references, framing)
+        if str(look.background) == "keep" and course.following is not None:
+            return passing(first, framing, course.following)
+        if str(look.background) == "keep" and course.picture is not None:
+            return filling(first.emptied(), framing.shape)
+        return make_plate(look.background, first, framing)
+
+    def _scene(self, references: Sequence[Reference], framing: Framing) -> Tensor:
+        video, motions = references[0].video, [reference.motion for reference in references]
+        assert video is not None
+
+        def find() -> Tensor:
+            return reference_scene(video, motions, self.model, framing)
+
+        if self.cache.folder is None:
+            return find()
+        found, unchanged = content(video)
+        return self.cache.remember(
+            "backgrounds", (found, motions, body_digest(self.model), framing), find, valid=unchanged
+        )
+
+
+def resolution_of(look: Look, sources: Sequence[Source]) -> int:
+    """Pixels along a side of the views that appearances are gathered from: on a whole photo, those that it has."""
+    if look.frame == "square":
+        return round(1.5 * look.size)
+    return min(MOST_RESOLUTION, round(sources[0].window(1).side))
