@@ -230,7 +230,7 @@ def test_frames_in_order_have_those_before_in_mind_unless_that_is_off(learned: C
     system = build("small").eval()
     torch.nn.init.normal_(system.generator.transfer.heads.weight, std=0.05)  # changes the picture everywhere
     clip = copy(learned.drawn_by(system))
-    clip.num_frames, clip.fps = 3, 25.0
+    clip.num_frames, clip._framed, clip.fps = 3, clip._framed[:3], 25.0
     assert clip.steady == Look().steady > 0
     alone = [clip.frame(index) for index in range(3)]
     steady = list(clip)
@@ -240,6 +240,32 @@ def test_frames_in_order_have_those_before_in_mind_unless_that_is_off(learned: C
     np.testing.assert_array_equal(clip.frame(2), alone[2])
     clip.steady = 0.0
     np.testing.assert_array_equal(list(clip), alone)
+
+
+def test_frames_that_are_drawn_together_are_those_drawn_one_by_one(learned: Clip) -> None:
+    torch.manual_seed(1)
+    system = build("small").eval()
+    torch.nn.init.normal_(system.generator.transfer.heads.weight, std=0.05)
+    views = [source.view(SIZE) for source in learned.sources]
+    renderer = LearnedRenderer(system, learned.model, views, learned.appearance, precision=torch.float32, at_once=4)
+    bodies = learned._framed[torch.tensor([0, 0, 3, 1, 3])]
+    rows: list[int] = []
+    hook = system.generator.transfer.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    together = renderer.draw_all(bodies, (SIZE, SIZE))
+    hook.remove()
+    assert sum(rows) == 5 > len(rows)
+    for index, drawn in enumerate(together):
+        alone = renderer.draw(bodies[index], (SIZE, SIZE))
+        assert drawn.window == alone.window
+        assert drawn.rendered.colour.shape == alone.rendered.colour.shape
+        for name in ("colour", "alpha", "gate"):
+            mine, theirs = getattr(drawn.rendered, name), getattr(alone.rendered, name)
+            torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=0)
+    clip = copy(learned)
+    clip.renderer, clip._framed, clip.num_frames = renderer, bodies, 5
+    layers = list(clip.renders())
+    assert len(layers) == 5
+    torch.testing.assert_close(layers[0].colour, renderer(bodies[0], (SIZE, SIZE)).colour, atol=1e-4, rtol=0)
 
 
 def test_a_window_shows_what_the_whole_frame_would(learned: Clip) -> None:

@@ -17,7 +17,7 @@ from warpkit.models.geometric.renderer import Layer
 from warpkit.models.metrics.flicker import flicker, sharpness
 from warpkit.models.tasks.choices import STEADY, Look
 from warpkit.models.tasks.learned import Drawn, Window
-from warpkit.models.tasks.steady import CUT, SteadyRenderer, SurfaceAverage
+from warpkit.models.tasks.steady import CUT, Steady, SurfaceAverage
 
 SIZE = (48, 40)
 SQUARE = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
@@ -177,7 +177,7 @@ class Painter:
             ..., window.top : window.top + window.height, window.left : window.left + window.width
         ]
         rendered = SimpleNamespace(colour=under.colour + 0.1 * wavering, alpha=under.alpha, geometric=under)
-        return Drawn(rendered, None, window, clothed)  # type: ignore[arg-type]
+        return Drawn(rendered, window, clothed)  # type: ignore[arg-type]
 
     def layer(self, colour: Tensor, alpha: Tensor, window: Window, body: Body, size: tuple[int, int]) -> Layer:
         return Layer(colour, alpha, (window.top, window.left))
@@ -191,9 +191,11 @@ def walking(index: int, turn: float = 0.0) -> Body:
 
 def drawn_steadily(windows: Callable[[int], Window], turns: list[float]) -> Tensor:
     """[3, 80, 64] the last frame."""
-    steady = SteadyRenderer(Painter(windows), 25.0, STEADY)  # type: ignore[arg-type]
+    painter = Painter(windows)
+    steady = Steady(painter, 25.0, STEADY)  # type: ignore[arg-type]
     for index, turn in enumerate(turns):
-        layer = steady(walking(index, turn), (80, 64))
+        body = walking(index, turn)
+        layer = steady(painter.draw(body, (80, 64)), body, (80, 64))
     return layer.over(torch.zeros(3, 80, 64))
 
 

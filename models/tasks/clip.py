@@ -23,7 +23,7 @@ from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.beside import Beside
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
 from warpkit.models.tasks.sources import Source
-from warpkit.models.tasks.steady import SteadyRenderer
+from warpkit.models.tasks.steady import in_order
 
 MOST_CANVAS = 3
 """Of a frame's longer side: a background that passes is drawn with so many pixels at most."""
@@ -124,11 +124,10 @@ class Clip:
     @torch.no_grad()
     def renders(self) -> Iterator[Layer]:
         """The person of each frame in order: where a network draws and `steady` is not 0, with those before in mind."""
-        draw: Callable[[Body, tuple[int, int]], Layer] = self.renderer
-        if self.steady and isinstance(self.renderer, LearnedRenderer):
-            draw = SteadyRenderer(self.renderer, self.fps, self.steady)
-        for index in range(self.num_frames):
-            yield draw(self._framed[index], self.framing.shape)
+        if isinstance(self.renderer, LearnedRenderer):
+            yield from in_order(self.renderer, self._framed, self.framing.shape, self.fps, self.steady)
+        else:
+            yield from map(self.render, range(self.num_frames))
 
     @torch.no_grad()
     def render_geometric(self, index: int) -> Rendered:

@@ -28,6 +28,12 @@ FAINT = 0.05
 """Alpha that counts as none, and short of one as all: background that is seen stays as it is. Networks start there."""
 
 
+PIXELS = 2**21
+"""Of the frames that go through the network together on a GPU."""
+MOST_AT_ONCE = 8
+"""Of such frames: on a GPU one small frame leaves much of it idle."""
+
+
 @dataclass(frozen=True)
 class Window:
     """A part of a frame, in pixels; it may reach beyond the frame to the right and below."""
@@ -59,8 +65,6 @@ class Drawn(NamedTuple):
 
     rendered: Rendered
     """B = 1, without a background."""
-    batch: Batch
-    """Its flow leads from the window to the views."""
     window: Window
     vertices: Tensor | None
     """`[1, V, 3]` metres, of the body with clothes and hair; None where no geometric picture was made."""
@@ -78,6 +82,7 @@ class LearnedRenderer:
         *,
         whole: bool = False,
         precision: torch.dtype | None = None,
+        at_once: int | None = None,
     ) -> None:
         """On the device of `model`, where the system is moved to.
 
@@ -91,12 +96,15 @@ class LearnedRenderer:
                 So it is for layers that normalise over the picture.
             precision: of the networks; None: bfloat16 on a CPU that has instructions for it (colours differ by less
                 than 1 in 255), else float32.
+            at_once: frames that go through the network together, at most; None: 1 on a CPU, on a GPU as many as have
+                `PIXELS`.
         """
         shape = appearance.shape
         self.device = shape.device
         self.system, self.model = system.to(self.device, memory_format=torch.channels_last), model  # type: ignore[call-overload]
         self.whole = whole or system.preset.layers != "small"
         self.precision = precision or (torch.bfloat16 if _multiplies_bfloat16(self.device) else torch.float32)
+        self._at_once = at_once
         self._geometric = GeometricRenderer(model, appearance)
         self._corrects = system.preset.layers == "small"
         self._condition = system.condition(model)
@@ -125,30 +133,51 @@ class LearnedRenderer:
         (left, width), (top, height) = _span(left, right, size[1]), _span(top, bottom, size[0])
         return Window(top, left, height, width)
 
-    @torch.inference_mode()
+    def at_once(self, size: tuple[int, int]) -> int:
+        """How many frames of `size` `draw_all` is best given together: memory is bounded by it."""
+        if self._at_once is not None:
+            return self._at_once
+        return 1 if self.device.type == "cpu" else max(1, min(MOST_AT_ONCE, PIXELS // (size[0] * size[1])))
+
     def draw(self, body: Body, size: tuple[int, int]) -> Drawn:
         """What the network makes of `body` (B = 1, its camera in pixels of the frame) in a frame of `size`.
 
         Raises ValueError where whole frames are drawn and a side of `size` is no multiple of 8.
         """
-        vertices = self.model(body.pose, body.shape)
-        window = self.window(vertices, body, size)
-        seen = window.body(body)
-        batch = retarget(
-            self._batch,
-            seen.camera.project(vertices, window.size),
-            self.model,
-            self._condition,
-            size=window.size,
-            visibility=self.system.visibility,
-            face_mask=self._faces,
-        )
-        geometric = clothed = None
-        if self._corrects:
-            geometric, clothed = self.by_geometry(body, size, window)
-        sources = replace(self._sources, background=batch.target_silhouette.new_zeros(1, 3, *window.size))
-        with self._autocast():
-            return Drawn(self.system.render(sources, batch, geometric), batch, window, clothed)
+        return self.draw_all(body, size)[0]
+
+    @torch.inference_mode()
+    def draw_all(self, bodies: Body, size: tuple[int, int]) -> list[Drawn]:
+        """`draw` of each of the bodies; those whose windows are equally large go through the network together.
+
+        What comes out differs from one by one by rounding.
+        """
+        shapes = [self.model(bodies[n].pose, bodies[n].shape) for n in range(len(bodies.pose))]
+        windows = [self.window(vertices, bodies[n], size) for n, vertices in enumerate(shapes)]
+        drawn: dict[int, Drawn] = {}
+        for like in dict.fromkeys(window.size for window in windows):
+            chosen = [number for number, window in enumerate(windows) if window.size == like]
+            batch = retarget(
+                _repeated(self._batch, len(chosen)),
+                torch.cat([windows[n].body(bodies[n]).camera.project(shapes[n], like) for n in chosen]),
+                self.model,
+                self._condition,
+                size=like,
+                visibility=self.system.visibility,
+                face_mask=None if self._faces is None else self._faces.expand(len(chosen), -1, -1),
+            )
+            pictured = [self.by_geometry(bodies[n], size, windows[n]) for n in chosen] if self._corrects else []
+            geometric = _joined([picture for picture, _ in pictured]) if pictured else None
+            features = tuple(level.expand(len(chosen), -1, -1, -1, -1) for level in self._sources.features)
+            background = batch.target_silhouette.new_zeros(len(chosen), 3, *like)
+            with self._autocast():
+                rendered = self.system.render(
+                    replace(self._sources, features=features, background=background), batch, geometric
+                )
+            for row, number in enumerate(chosen):
+                clothed = pictured[row][1] if pictured else None
+                drawn[number] = Drawn(_row(rendered, row), windows[number], clothed)
+        return [drawn[number] for number in range(len(windows))]
 
     @torch.inference_mode()
     def by_geometry(self, body: Body, size: tuple[int, int], window: Window) -> tuple[Geometric, Tensor]:
@@ -164,7 +193,10 @@ class LearnedRenderer:
 
         Raises ValueError where whole frames are drawn and a side of `size` is no multiple of 8.
         """
-        drawn = self.draw(body, size)
+        return self.seen(self.draw(body, size), body, size)
+
+    def seen(self, drawn: Drawn, body: Body, size: tuple[int, int]) -> Layer:
+        """The person as they were drawn."""
         return self.layer(*person(drawn), drawn.window, body, size)
 
     def layer(self, colour: Tensor, alpha: Tensor, window: Window, body: Body, size: tuple[int, int]) -> Layer:
@@ -192,6 +224,40 @@ def person(drawn: Drawn) -> tuple[Tensor, Tensor]:
     """Colour `[1, 3, h, w]` and alpha `[1, 1, h, w]` of the person in the window, float32."""
     alpha = ((drawn.rendered.alpha.float() - FAINT) / (1 - 2 * FAINT)).clamp(0, 1)
     return drawn.rendered.colour.float(), alpha
+
+
+def _repeated(batch: Batch, count: int) -> Batch:
+    """The sources of a batch of one person, so many times; nothing is copied."""
+
+    def again(values: Tensor) -> Tensor:
+        return values.expand(count, *values.shape[1:])
+
+    given = batch.sources
+    sources = Pictures(again(given.image), again(given.alpha), again(given.vertices), again(given.valid))
+    return replace(
+        batch,
+        sources=sources,
+        source_condition=again(batch.source_condition),
+        source_silhouette=again(batch.source_silhouette),
+    )
+
+
+def _joined(pictures: Sequence[Geometric]) -> Geometric:
+    names = ("colour", "seen", "confidence", "alpha")
+    return Geometric(*(torch.cat([getattr(picture, name) for picture in pictures]) for name in names))
+
+
+def _row(rendered: Rendered, number: int) -> Rendered:
+    """One of several frames."""
+    one = slice(number, number + 1)
+    parts = {name: getattr(rendered, name)[one] for name in ("image", "alpha", "colour", "background")}
+    geometric, gate = rendered.geometric, rendered.gate
+    return replace(
+        rendered,
+        **parts,
+        geometric=None if geometric is None else geometric[one],
+        gate=None if gate is None else gate[one],
+    )
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

@@ -6,7 +6,7 @@ geometric picture, and with it the person's texture, stays that of each frame.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -20,7 +20,7 @@ from warpkit.models.bodies import Body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.geometric.renderer import Layer
 from warpkit.models.layers import spread
-from warpkit.models.tasks.learned import LearnedRenderer, person
+from warpkit.models.tasks.learned import Drawn, LearnedRenderer, person
 
 CUT = 20.0
 """Degrees that a person turns between frames which do not follow one another, but are other views."""
@@ -110,31 +110,46 @@ class SurfaceAverage:
         return torch.cat([colour, torch.lerp(now, then, torch.where(seen, 2 ** (-1 / self._steps), 0.0))], 1)
 
 
-class SteadyRenderer:
-    """Draws one person's frames in order, each with those before it in mind, of which it keeps one picture."""
+class Steady:
+    """Steadies frames of one person that come in order, each with those before it in mind; it keeps one of them."""
 
     def __init__(self, renderer: LearnedRenderer, fps: float, seconds: float) -> None:
-        """`renderer` draws the frames; `fps` and `seconds` as of `SurfaceAverage`."""
+        """`renderer` drew the frames; `fps` and `seconds` as of `SurfaceAverage`."""
         self._renderer = renderer
         self._average = SurfaceAverage(renderer.model.faces, fps, seconds)
         self._facing: Tensor | None = None
 
     @torch.inference_mode()
-    def __call__(self, body: Body, size: tuple[int, int]) -> Layer:
-        """The next frame: arguments and errors are those of `LearnedRenderer`."""
+    def __call__(self, drawn: Drawn, body: Body, size: tuple[int, int]) -> Layer:
+        """What is seen of the next frame, as `LearnedRenderer.seen`."""
         facing = axis_angle_to_matrix(body.pose[:, 0])
         if self._facing is not None:
             turned = matrix_to_axis_angle(self._facing.mT @ facing).norm()
             if turned > math.radians(CUT):
                 self._average.forget()
         self._facing = facing
-        renderer, drawn = self._renderer, self._renderer.draw(body, size)
-        window, geometric, clothed = drawn.window, drawn.rendered.geometric, drawn.vertices
+        renderer, window = self._renderer, drawn.window
+        geometric, clothed = drawn.rendered.geometric, drawn.vertices
         if geometric is None or clothed is None:
             geometric, clothed = renderer.by_geometry(body, size, window)
         vertices = window.body(body).camera.project(clothed, window.size)
         colour, alpha = self._average(*person(drawn), geometric, vertices)
         return renderer.layer(colour, alpha, window, body, size)
+
+
+def in_order(
+    renderer: LearnedRenderer, bodies: Body, size: tuple[int, int], fps: float, seconds: float
+) -> Iterator[Layer]:
+    """One frame after the other of `bodies`, T of them in pixels of a frame of `size`, drawn some at a time.
+
+    `fps` frames a second are steadied over `seconds`, see `Steady`; 0: each is by itself.
+    """
+    seen = Steady(renderer, fps, seconds) if seconds > 0 else renderer.seen
+    count, step = len(bodies.pose), renderer.at_once(size)
+    for start in range(0, count, step):
+        some = range(start, min(start + step, count))
+        for index, drawn in zip(some, renderer.draw_all(bodies[start : some.stop], size), strict=True):
+            yield seen(drawn, bodies[index], size)
 
 
 def _log_odds(alpha: Tensor) -> Tensor:
