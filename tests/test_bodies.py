@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from warpkit.models.bodies import (
+    FULL_JOINTS,
     JOINTS,
     KEYPOINTS,
     PARENTS,
@@ -31,6 +32,7 @@ from warpkit.models.bodies.rotations import (
 from warpkit.models.errors import InputError
 
 DATA = Path(__file__).parent / "data"
+FINGER_NAMES = ("thumb", "index", "middle", "ring", "pinky")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -205,6 +207,60 @@ def test_turning_a_knee_moves_the_shin_backwards_only(anny: Anny):
     assert after[JOINTS.index("left_ankle"), 2] < -0.3
 
 
+def relaxed(anny: Anny) -> Tensor:
+    """[1, 55, 3] the T-pose with relaxed fingers, as turns from straight ones."""
+    pose = torch.zeros(1, len(FULL_JOINTS), 3)
+    turns = anny.straighten @ anny.flatten_hands.mT  # of each bone from where it is straight
+    names = dict(zip(("finger1", "finger2", "finger3", "finger4", "finger5"), FINGER_NAMES, strict=True))
+    for number, bone in enumerate(anny.bones):
+        finger, _, rest = bone.partition("-")
+        if finger not in names:
+            continue
+        before = turns[number - 1] if rest[0] != "1" else torch.eye(3)
+        side = "left" if bone.endswith("L") else "right"
+        joint = FULL_JOINTS.index(f"{side}_{names[finger]}{rest[0]}")
+        pose[0, joint] = matrix_to_axis_angle(before.mT @ turns[number])
+    return pose
+
+
+def test_a_pose_with_hands_moves_fingers_and_eyes_and_nothing_else(anny: Anny):
+    shape = anny.mean_shape[None]
+    straight = torch.zeros(1, len(FULL_JOINTS), 3)
+    plain = anny(torch.zeros(1, 22, 3), shape)
+    torch.testing.assert_close(anny(relaxed(anny), shape), plain, atol=1e-5, rtol=0)
+    assert torch.equal(anny.joints(straight, shape), anny.joints(straight[:, :22], shape))
+    assert torch.equal(anny.keypoints(straight, shape), anny.keypoints(straight[:, :22], shape))
+    bent = straight.clone()
+    bent[:, FULL_JOINTS.index("left_index1"), 2] = -1.0  # downwards: palms face the ground
+    moved = (anny(bent, shape) - anny(straight, shape))[0]
+    of_index = (anny.weights[[anny.bones.index(f"finger2-{n}.L") for n in (1, 2, 3)]].sum(0)) > 0.5
+    assert moved.norm(dim=-1)[anny.weights[anny.bones.index("finger2-3.L")] > 0.9].min() > 0.02
+    assert moved[of_index, 1].mean() < -0.01
+    hand = torch.isin(torch.arange(anny.num_vertices), anny.faces[anny.parts == PARTS.index("left_hand")].unique())
+    assert moved[~hand].norm(dim=-1).max() < 1e-6
+    looking = straight.clone()
+    looking[:, [FULL_JOINTS.index(f"{side}_eye") for side in ("left", "right")], 1] = 0.5
+    rolled = (anny(looking, shape) - anny(straight, shape))[0].norm(dim=-1)
+    assert 0.001 < rolled.max() < 0.02
+    assert (rolled > 1e-6).sum() < 0.1 * anny.num_vertices
+
+
+def test_a_pose_with_hands_mirrors_and_carries_offsets(anny: Anny):
+    generator = torch.Generator().manual_seed(0)
+    pose, shape = torch.randn(1, len(FULL_JOINTS), 3, generator=generator) * 0.3, anny.mean_shape[None]
+    mirrored = anny(mirror_pose(pose), shape)[0, anny.mirror] * torch.tensor([-1.0, 1.0, 1.0])
+    assert (mirrored - anny(pose, shape)[0]).norm(dim=-1).median() < 1e-3
+    tip = int(anny.weights[anny.bones.index("finger3-3.R")].argmax())
+    offsets = torch.zeros(anny.num_vertices, 3)
+    offsets[tip, 1] = 0.01
+    apart = anny(pose, shape, offsets=offsets) - anny(pose, shape)
+    assert float(apart[0, tip].norm()) == pytest.approx(0.01, abs=1e-4)
+    some = torch.tensor([tip, 5])
+    torch.testing.assert_close(
+        anny(pose, shape, offsets=offsets, vertices=some), anny(pose, shape, offsets=offsets)[:, some]
+    )
+
+
 def test_root_turns_the_whole_body_rigidly(anny: Anny):
     pose, shape = turned(some_pose(1), "pelvis", (0, 0, 0)), some_shape(1)
     turn = torch.tensor([0.3, 1.2, -0.4])
@@ -294,7 +350,7 @@ def test_offsets_move_vertices_rigidly_with_their_bone(anny: Anny):
     torch.testing.assert_close(lifted[0], offsets, atol=1e-6, rtol=0)
     moved = (anny(pose, shape, offsets=offsets) - anny(pose, shape))[0]
     hand = anny.faces[anny.parts == PARTS.index("left_hand")].long().unique()
-    rigid = anny.node_weights[:, hand].max(0).values > 0.999
+    rigid = anny.nodes.weights[:, hand].max(0).values > 0.999
     expected = axis_angle_to_matrix(torch.tensor([0, -1.2, 0])) @ offsets[0]
     torch.testing.assert_close(moved[hand][rigid], expected.expand(int(rigid.sum()), 3), atol=1e-6, rtol=0)
 

@@ -1,6 +1,6 @@
 """Motions: the file, resampling, clips, and what the library promises."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, PARTS, Body, Camera, load_body
+from warpkit.models.bodies import FULL_JOINTS, JOINTS, PARTS, Body, Camera, load_body
 from warpkit.models.bodies.anny import Anny
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.data import MOTIONS, Motion, make_motion
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.feet import plant_feet
+from warpkit.models.tasks.imitate import imitate_body
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +109,83 @@ def test_files_that_are_no_npz_are_refused(tmp_path: Path):
     np.save(tmp_path / "single.npy", np.zeros(3))
     with pytest.raises(InputError, match="no motion file"):
         Motion.load(tmp_path / "single.npy")
+
+
+# hands and face
+
+
+def test_files_may_name_fingers_and_the_jaw(tmp_path: Path):
+    joints = np.array(["head", "jaw", "right_pinky3"])
+    np.savez(tmp_path / "a.npz", **arrays(joints=joints, rotations=np.ones((3, 3, 3), np.float32)))
+    motion = Motion.load(tmp_path / "a.npz")
+    turning = motion.rotations.abs().sum((0, 2)).nonzero()[:, 0].tolist()
+    assert [FULL_JOINTS[i] for i in turning] == ["head", "jaw", "right_pinky3"]
+    motion.resampled(50.0).smoothed(0.1).lasting(9).save(tmp_path / "b.npz")
+    assert Motion.load(tmp_path / "b.npz").rotations.shape == (9, 55, 3)
+    with pytest.raises(InputError, match=r"rotations must have the shape \(3, 55, 3\), not \(3, 30, 3\)"):
+        Motion(25.0, torch.zeros(3, 30, 3), torch.zeros(3, 2), torch.ones(3), 1.7)
+
+
+def in_a_room(width: int = 165, up: str = "z", frames: int = 4) -> dict[str, object]:
+    """A file of AMASS' layout: somebody who faces the room's -y (or its z), goes to their left and jumps."""
+    turn = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]) if up == "z" else torch.eye(3)
+    poses = np.zeros((frames, width), np.float32)
+    poses[:, :3] = matrix_to_axis_angle(turn).numpy()
+    poses[:, width - 1] = 0.4
+    way = torch.stack((torch.arange(frames) * 0.5, torch.arange(frames) * 0.1, torch.zeros(frames)), 1) @ turn.T
+    named = {"poses": poses, "trans": way.numpy() + 3, "mocap_framerate": 60.0}
+    return named | {"betas": np.zeros(16), "gender": np.array("neutral"), "labels": np.array([None], object)}
+
+
+@pytest.mark.parametrize(("width", "last"), [(66, 21), (72, None), (156, 54), (165, 54)])
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_motions_from_motion_capture_are_seen_from_the_front(tmp_path: Path, width: int, last: int | None, up: str):
+    np.savez(tmp_path / "a.npz", **in_a_room(width, up))
+    motion = Motion.load(tmp_path / "a.npz")
+    assert motion.fps == 60
+    assert motion.rotations.shape[1] == (22 if width < 100 else 55)
+    assert motion.rotations[:, 0].abs().max() < 1e-3  # upright, facing the camera
+    torch.testing.assert_close(motion.path, torch.tensor([[0.5, -0.1]]) * torch.arange(4)[:, None], atol=1e-3, rtol=0)
+    if last is not None:
+        assert motion.rotations[0, last, 2] == pytest.approx(0.4)
+    else:
+        assert not motion.rotations[:, 1:].any()  # a hand without fingers
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mocap_framerate": None}, "needs mocap_framerate or mocap_frame_rate"),
+        ({"poses": np.zeros((4, 100))}, r"poses must have the shape \[frames, 66, 72, 156, 165\], not \[4, 100\]"),
+        ({"poses": np.zeros((0, 66)), "trans": None}, "at least one frame"),
+        ({"poses": np.full((4, 66), np.nan)}, "finite numbers"),
+        ({"trans": np.zeros((5, 3))}, r"trans must have the shape \(4, 3\)"),
+        ({"poses": np.array([["a"]])}, "poses must be numbers"),
+        ({"mocap_framerate": 0.0}, "fps must lie in"),
+    ],
+)
+def test_wrong_files_of_motion_capture_are_sentences(tmp_path: Path, changes: dict[str, object], message: str):
+    np.savez(
+        tmp_path / "a.npz", **{name: value for name, value in (in_a_room() | changes).items() if value is not None}
+    )
+    with pytest.raises(InputError, match=message):
+        Motion.load(tmp_path / "a.npz")
+
+
+def test_a_body_with_fingers_imitates_them(anny: Anny):
+    standing = Body(torch.zeros(1, 22, 3), anny.mean_shape[None], Camera(torch.ones(1) * 100, torch.zeros(1, 2)))
+    walk = make_motion("walk", fps=10.0, seconds=0.6)
+    fist = torch.zeros(6, 55, 3)
+    fist[:, :22] = walk.rotations
+    for side, turn in (("left", -1.2), ("right", 1.2)):
+        fist[:, [FULL_JOINTS.index(f"{side}_{finger}{n}") for finger in ("index", "middle") for n in (1, 2)], 2] = turn
+    plain = imitate_body(standing, walk, anny)
+    moved = plant_feet(imitate_body(standing, replace(walk, rotations=fist), anny), anny, 10.0)
+    torch.testing.assert_close(moved.camera.offset, plant_feet(plain, anny, 10.0).camera.offset)
+    apart = (anny(moved.pose, moved.shape) - anny(plain.pose, plain.shape)).norm(dim=-1).amax(0)
+    hands = [PARTS.index(f"{side}_hand") for side in ("left", "right")]
+    in_hands = torch.isin(torch.arange(anny.num_vertices), anny.faces[torch.isin(anny.parts, torch.tensor(hands))])
+    assert apart[in_hands].max() > 0.04
 
 
 # resampling and clips

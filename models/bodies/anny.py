@@ -1,7 +1,8 @@
 """Anny as a body model: one compact file, blend shapes, a skeleton of 104 bones and linear blend skinning.
 
 R. Brégier et al., "Human Mesh Modeling for Anny Body", 2025 (code Apache-2.0, data CC0; see `data/README.md`). What is
-Anny's own is in `posed`; what is added is the pose: SMPL's 22 joints, zero at a T-pose, spread over Anny's bones.
+Anny's own is in `posed`; what is added is the pose: SMPL's 22 joints, zero at a T-pose, spread over Anny's bones; or
+SMPL-X's 55, of which the fingers and the eyes turn too.
 """
 
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from warpkit.models.bodies.body import JOINTS, KEYPOINTS
-from warpkit.models.bodies.kinematics import ancestry, chain_turns, skin, tree_levels
+from warpkit.models.bodies.kinematics import ancestry, skin
+from warpkit.models.bodies.nodes import FINE_TURNS, TURNS, Nodes
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, nearest_rotation
 
 EXPORT = Path(__file__).parent / "data" / "anny.npz"
@@ -21,16 +23,6 @@ SHAPE_PRIOR = {"gender": (0.5, 1.3), "age": (0.68, 0.2), "muscle": (0.48, 0.9), 
                "height": (0.37, 0.32), "proportions": (0.5, 1.0)}  # fmt: skip
 """Phenotype at the mean, and the step of its logit that is one standard deviation, for adults: height after Anny's
 calibration (1.70 m ± 8 cm), age such that children lie far outside. None lies on an anchor, where gradients vanish."""
-
-TURNS: tuple[tuple[str, str, float], ...] = (
-    ("spine04", "spine1", 0.5), ("spine03", "spine1", 0.5), ("spine02", "spine2", 1.0), ("spine01", "spine3", 1.0),
-    ("neck01", "neck", 0.6), ("neck02", "neck", 0.4), ("neck03", "head", 0.4), ("head", "head", 0.6),
-    ("clavicle.*", "*_collar", 1.0), ("upperarm01.*", "*_shoulder", 1.0), ("lowerarm01.*", "*_elbow", 1.0),
-    ("wrist.*", "*_wrist", 1.0), ("upperleg01.*", "*_hip", 1.0), ("lowerleg01.*", "*_knee", 1.0),
-    ("foot.*", "*_ankle", 1.0), ("toe1-1.*", "*_foot", 1.0), ("toe2-1.*", "*_foot", 1.0), ("toe3-1.*", "*_foot", 1.0),
-    ("toe4-1.*", "*_foot", 1.0), ("toe5-1.*", "*_foot", 1.0),
-)  # fmt: skip
-"""Which bone takes which share of which joint's turn; `*` stands for L and left, R and right."""
 
 JOINT_BONES = {"pelvis": "root", "spine1": "spine04", "spine2": "spine02", "spine3": "spine01", "neck": "neck01",
                "head": "neck03", "collar": "clavicle", "shoulder": "upperarm01", "elbow": "lowerarm01",
@@ -111,11 +103,8 @@ class Anny(nn.Module):
     vertices: Tensor
     shapes: Tensor
     weights: Tensor
-    node_joint: Tensor
-    node_share: Tensor
-    node_weights: Tensor
-    bone_node: Tensor
     straighten: Tensor
+    flatten_hands: Tensor
     joint_bones: Tensor
     extremes: Tensor
     keypoint_nodes: Tensor
@@ -159,19 +148,16 @@ class Anny(nn.Module):
         buffer("weights", weights.T)  # [J, V]
 
         self.skeleton = Skeleton(data, list(range(len(bones))), parents)
-        nodes, node_of_bone = _nodes(bones, parents)
-        buffer("node_joint", torch.tensor([JOINTS.index(joint) for joint, _, _ in nodes]))
-        buffer("node_share", torch.tensor([share for _, share, _ in nodes]))
-        self._levels = tree_levels([parent for _, _, parent in nodes])
-        buffer("bone_node", torch.tensor(node_of_bone))
-        node_weights = torch.zeros(len(nodes), self.num_vertices).index_add_(0, self.bone_node, self.weights)
-        buffer("node_weights", node_weights)
+        self.nodes = Nodes(TURNS, bones, parents, self.weights)
+        self.fine_nodes = Nodes(TURNS + FINE_TURNS, bones, parents, self.weights)
         heads, upright = self.skeleton.rest(self.coefficients(torch.zeros(1, self.num_shape)))
         identity = torch.eye(3).expand(1, len(bones), 3, 3)
-        buffer("straighten", _t_pose(bones, self.skeleton(identity, heads, upright)[1][0]))
+        reference = self.skeleton(identity, heads, upright)[1][0]
+        buffer("straighten", _t_pose(bones, reference))
+        buffer("flatten_hands", _t_pose(bones, reference, relaxed=False))
         buffer("joint_bones", torch.tensor([bones.index(_bone_of(joint)) for joint in JOINTS]))
         self._prepare_keypoints(data, parents)
-        buffer("keypoint_nodes", self.bone_node[self.keypoint_skeleton.bones])
+        buffer("keypoint_nodes", self.nodes.of_bone[self.keypoint_skeleton.bones])
         buffer("keypoint_straighten", self.straighten[self.keypoint_skeleton.bones])
         buffer("extremes", data["extremes"])
 
@@ -217,24 +203,26 @@ class Anny(nn.Module):
         """Blend shape coefficients `[B, K]` of shapes `[B, 6]`."""
         return self.coefficients_of(self.phenotypes(shape))
 
-    def node_turns(self, pose: Tensor) -> Tensor:
-        """Turns `[B, nodes, 3, 3]` away from the T-pose of the groups of bones that move as one."""
-        local = axis_angle_to_matrix(pose[:, self.node_joint] * self.node_share[:, None])
-        return chain_turns(local, self._levels)
+    def _turns(self, pose: Tensor) -> tuple[Nodes, Tensor, Tensor]:
+        """The groups of bones that a pose moves, how they are turned away from the T-pose, and how all bones are."""
+        nodes, zero = self.nodes, self.straighten
+        if pose.shape[1] > len(JOINTS):
+            nodes, zero = self.fine_nodes, self.flatten_hands
+        turned = nodes(pose)
+        return nodes, turned, turned[:, nodes.of_bone] @ zero
 
     def forward(
         self, pose: Tensor, shape: Tensor, *, offsets: Tensor | None = None, vertices: Tensor | None = None
     ) -> Tensor:
         """Vertices; see `BodyModel`."""
         coefficients = self.coefficients(shape)
-        nodes = self.node_turns(pose)
-        turns = nodes[:, self.bone_node] @ self.straighten
+        nodes, turned, turns = self._turns(pose)
         posed = self._skin(turns, coefficients, vertices)
         if offsets is not None:
             if vertices is not None:
                 offsets = offsets[..., vertices, :]
-            weights = self.node_weights if vertices is None else self.node_weights[:, vertices]
-            blend = (nodes.flatten(2).mT @ weights).unflatten(1, (3, 3))
+            weights = nodes.weights if vertices is None else nodes.weights[:, vertices]
+            blend = (turned.flatten(2).mT @ weights).unflatten(1, (3, 3))
             posed = posed + (blend * offsets.mT.unsqueeze(-3)).sum(2)
         return posed.mT.contiguous()
 
@@ -266,14 +254,14 @@ class Anny(nn.Module):
 
     def joints(self, pose: Tensor, shape: Tensor) -> Tensor:
         """Places of the joints; see `BodyModel`."""
-        turns = self.node_turns(pose)[:, self.bone_node] @ self.straighten
+        turns = self._turns(pose)[2]
         _, places = self.skeleton(turns, *self.skeleton.rest(self.coefficients(shape)))
         return places[:, self.joint_bones]
 
     def keypoints(self, pose: Tensor, shape: Tensor) -> Tensor:
         """Places of the keypoints; see `BodyModel`. The same as regressed from all vertices."""
         coefficients = self.coefficients(shape)
-        turns = self.node_turns(pose)[:, self.keypoint_nodes] @ self.keypoint_straighten
+        turns = self.nodes(pose)[:, self.keypoint_nodes] @ self.keypoint_straighten
         heads, upright = self.keypoint_skeleton.rest(coefficients)
         motion, places = self.keypoint_skeleton(turns, heads, upright)
         shift = places - (motion @ heads[..., None]).squeeze(-1)
@@ -299,32 +287,13 @@ def _bone_of(joint: str) -> str:
     return f"{JOINT_BONES[rest]}.{side[0].upper()}" if rest else JOINT_BONES[joint]
 
 
-def _nodes(bones: list[str], parents: list[int]) -> tuple[list[tuple[str, float, int]], list[int]]:
-    """Groups of bones that move as one: (joint, share of its turn, parent group), and the group of each bone."""
-    sides = {"L": "left", "R": "right"}
-    turns = {}
-    for bone, joint, share in TURNS:
-        for letter, side in sides.items():
-            turns[bone.replace("*", letter)] = (joint.replace("*", side), share)
-    nodes: list[tuple[str, float, int]] = [("pelvis", 1.0, -1)]
-    groups: list[int] = []
-    for bone, parent in zip(bones, parents, strict=True):
-        group = groups[parent] if parent >= 0 else 0
-        if bone in turns:
-            node = (*turns[bone], group)
-            if node not in nodes:  # the toes share one
-                nodes.append(node)
-            group = nodes.index(node)
-        groups.append(group)
-    return nodes, groups
-
-
-def _t_pose(bones: list[str], heads: Tensor) -> Tensor:
+def _t_pose(bones: list[str], heads: Tensor, *, relaxed: bool = True) -> Tensor:
     """Turns `[J, 3, 3]` of the bones from the reference pose to SMPL's T-pose: arms along x, palms down, feet ahead.
 
     Args:
         bones: their names.
         heads: `[J, 3]` bone heads of the mean body in its reference pose.
+        relaxed: whether fingers are as in `RELAXED_FINGERS`; else they are straight, as zero is where a pose has them.
     """
     axes = torch.eye(3)
     result = torch.eye(3).repeat(len(bones), 1, 1)
@@ -364,7 +333,7 @@ def _t_pose(bones: list[str], heads: Tensor) -> Tensor:
             for prefix, matrix in turns.items():
                 if bone.startswith(prefix) and bone.endswith(side):
                     result[i] = matrix
-        for finger, (gather, curls) in RELAXED_FINGERS.items():
+        for finger, (gather, curls) in RELAXED_FINGERS.items() if relaxed else ():
             straight = hand @ direction(f"{finger}-1", f"{finger}-2", side)
             splay = float(torch.atan2(straight[2], sign * straight[0]))
             aside = axis_angle_to_matrix(sign * gather * splay * axes[1])

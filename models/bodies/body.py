@@ -14,7 +14,17 @@ JOINTS: tuple[str, ...] = (
     "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
     "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
 )  # fmt: skip
-"""SMPL's 22 body joints in SMPL's order: what a pose is written in, for every body model."""
+"""SMPL's 22 body joints in SMPL's order: what a pose is written in, for every body model; see also `FULL_JOINTS`."""
+
+FACE: tuple[str, ...] = ("jaw", "left_eye", "right_eye")
+FINGERS: tuple[str, ...] = tuple(
+    f"{side}_{finger}{number}"
+    for side in ("left", "right")
+    for finger in ("index", "middle", "pinky", "ring", "thumb")
+    for number in (1, 2, 3)
+)
+FULL_JOINTS: tuple[str, ...] = JOINTS + FACE + FINGERS
+"""SMPL-X's 55 joints in its order: what a pose with hands and face is written in."""
 
 PARENTS: tuple[int, ...] = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 """The parent of each joint, -1 for the pelvis."""
@@ -44,12 +54,13 @@ def mirror_pose(pose: Tensor) -> Tensor:
     """The left-right mirrored pose: left limbs do what right limbs did.
 
     Args:
-        pose: `[..., 22, 3]` axis-angle in `JOINTS` order.
+        pose: `[..., 22, 3]` axis-angle in `JOINTS` order, or `[..., 55, 3]` in that of `FULL_JOINTS`.
 
     Returns:
-        `[..., 22, 3]`. Mirroring twice gives the pose back.
+        Likewise. Mirroring twice gives the pose back.
     """
-    return pose[..., mirrored_names(JOINTS), :] * pose.new_tensor([1.0, -1.0, -1.0])
+    names = JOINTS if pose.shape[-2] == len(JOINTS) else FULL_JOINTS
+    return pose[..., mirrored_names(names), :] * pose.new_tensor([1.0, -1.0, -1.0])
 
 
 @runtime_checkable
@@ -78,6 +89,8 @@ class BodyModel(Protocol):
         Args:
             pose: `[B, 22, 3]` axis-angle in `JOINTS` order, radians. Index 0 turns the whole body about the pelvis.
                 The zero pose is the T-pose; every joint's frame is aligned with body space there (SMPL's convention).
+                Hands are relaxed. Or `[B, 55, 3]` in `FULL_JOINTS` order, with fingers, which are straight at zero, jaw
+                and eyes; of those a model moves what it has.
             shape: `[B, K]`; either batch may be 1.
             offsets: `[V, 3]` or `[B, V, 3]` metres in the T-pose, added before skinning (clothes, hair: "SMPL+D").
             vertices: `[N]` int64; only these vertices are computed. Offsets stay those of the whole mesh.
@@ -179,7 +192,7 @@ class Camera:
 class Body:
     """Parameters of B bodies as seen by their cameras."""
 
-    pose: Tensor  # [B, 22, 3] axis-angle in JOINTS order
+    pose: Tensor  # [B, 22, 3] axis-angle in JOINTS order, or [B, 55, 3] in that of FULL_JOINTS
     shape: Tensor  # [B, K] of the body model that they belong to
     camera: Camera
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from warpkit.models.bodies.body import JOINTS, KEYPOINTS, PARTS
+from warpkit.models.bodies.body import FINGERS, JOINTS, KEYPOINTS, PARTS
 from warpkit.models.bodies.kinematics import ancestry, chain_turns, skin, tree_levels
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.errors import InputError
@@ -37,7 +37,8 @@ OPTIONAL_FIELDS = ("hands_meanl", "hands_meanr", "vt", "ft")
 
 
 class Smpl(nn.Module):
-    """A body of SMPL's family. `shape` holds the first ten betas; fingers keep their mean pose. See `BodyModel`."""
+    """A body of SMPL's family. `shape` holds the first ten betas; fingers keep their mean pose unless
+    the pose has them. See `BodyModel`."""
 
     faces: Tensor
     uv: Tensor | None
@@ -117,9 +118,17 @@ class Smpl(nn.Module):
         together = [keypoint for keypoint in KEYPOINTS if keypoint in SURFACE_KEYPOINTS] + skeletal
         buffer("keypoint_order", torch.tensor([together.index(keypoint) for keypoint in KEYPOINTS]))
 
+    def _own(self, pose: Tensor) -> Tensor:
+        """The pose of all joints that the file has: SMPL has neither fingers nor a face, SMPL-H no face."""
+        if self.name == "smpl":
+            pose = pose[:, : len(JOINTS)]
+        if pose.shape[1] == len(JOINTS):
+            return torch.cat((pose, self.hands.expand(len(pose), -1, -1)), 1)
+        return pose if self.name == "smplx" else torch.cat((pose[:, : len(JOINTS)], pose[:, -len(FINGERS) :]), 1)
+
     def _pose(self, pose: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Local turns, turns, places and rest heads of all joints."""
-        local = axis_angle_to_matrix(torch.cat((pose, self.hands.expand(len(pose), -1, -1)), 1))
+        local = axis_angle_to_matrix(self._own(pose))
         turns = chain_turns(local, self._levels)
         heads = self.heads + (shape @ self.head_shapes).unflatten(1, (-1, 3))
         step = (turns[:, self.parents] @ (heads - heads[:, self.parents])[..., None]).squeeze(-1)

@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, Body, BodyModel
+from warpkit.models.bodies import FULL_JOINTS, JOINTS, Body, BodyModel
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle, nearest_rotation, slerp
+from warpkit.models.data.amass import AMASS_KEYS, amass, number, numbers
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.smoothing import smooth
 from warpkit.models.media.output import whole
 
 STEADY = 5.0
 """The apparent size is smoothed over so many times as long: it changes slowly, and a weak-perspective fit is unsure."""
+KEYS = ("fps", "joints", "rotations", "path", "scale", "height", "pelvis", "pixels_per_metre", "picture", *AMASS_KEYS)
+"""Of the arrays of a file: what else it holds is not read."""
 MAX_BYTES = 2**28
 """Of an unpacked motion file: ten hours at 25 frames a second."""
 
@@ -66,6 +69,7 @@ class Motion:
 
     fps: float
     rotations: Tensor  # [T, 22, 3] axis-angle in JOINTS order, zero in the T-pose; index 0 turns the whole body
+    # or [T, 55, 3] in FULL_JOINTS order: with hands and face
     path: Tensor  # [T, 2] metres the pelvis moved in the picture since frame 0: right, down
     scale: Tensor  # [T] apparent size relative to frame 0; towards the camera > 1
     height: float  # metres: of the body that made the motion
@@ -73,7 +77,8 @@ class Motion:
 
     def __post_init__(self) -> None:
         frames = len(self.rotations)
-        expected = {"rotations": (frames, len(JOINTS), 3), "path": (frames, 2), "scale": (frames,)}
+        joints = len(FULL_JOINTS if self.rotations.ndim > 1 and self.rotations.shape[1] > len(JOINTS) else JOINTS)
+        expected = {"rotations": (frames, joints, 3), "path": (frames, 2), "scale": (frames,)}
         for name, shape in expected.items():
             tensor: Tensor = getattr(self, name)
             if tuple(tensor.shape) != shape:
@@ -159,7 +164,7 @@ class Motion:
             np.savez_compressed(
                 file,
                 fps=np.float64(self.fps),
-                joints=np.array(JOINTS),
+                joints=np.array(FULL_JOINTS[: self.rotations.shape[1]]),
                 rotations=self.rotations.cpu().numpy().astype(np.float32),
                 path=self.path.cpu().numpy().astype(np.float32),
                 scale=self.scale.cpu().numpy().astype(np.float32),
@@ -186,14 +191,14 @@ class Motion:
                     f"{MAX_BYTES // 2**20}"
                 )
             with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+                arrays = {name: archive[name] for name in archive.files if name in KEYS}
         except InputError:
             raise
         except Exception as error:  # a damaged archive makes its readers raise whatever they happen to trip over
             told = textwrap.shorten(str(error), 120)  # some quote the whole archive
             raise InputError(f"{path} is no motion file (an .npz of plain arrays), or is damaged: {told}") from error
         try:
-            return cls._from_arrays(arrays)
+            return cls(**amass(arrays)) if "poses" in arrays else cls._from_arrays(arrays)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
@@ -203,23 +208,25 @@ class Motion:
         if missing:
             raise InputError(f"a motion file needs {', '.join(missing)}")
         names = [str(name) for name in arrays["joints"].ravel()]
-        unknown = [name for name in names if name not in JOINTS]
+        unknown = [name for name in names if name not in FULL_JOINTS]
         if unknown:
-            raise InputError(f"unknown joints {', '.join(unknown)}: expected some of {', '.join(JOINTS)}")
+            raise InputError(f"unknown joints {', '.join(unknown)}: expected some of {', '.join(FULL_JOINTS)}")
         if len(set(names)) < len(names):
             raise InputError("a joint is named twice")
-        rotations = _numbers(arrays, "rotations")
+        rotations = numbers(arrays, "rotations")
         if rotations.ndim != 3 or rotations.shape[1:] != (len(names), 3):
             expected = f"[frames, {len(names)}, 3]"
             raise InputError(f"rotations must have the shape {expected}, not {list(rotations.shape)}")
-        complete = torch.zeros(len(rotations), len(JOINTS), 3)
-        complete[:, [JOINTS.index(name) for name in names]] = rotations
+        places = [FULL_JOINTS.index(name) for name in names]
+        joints = len(JOINTS if max(places, default=0) < len(JOINTS) else FULL_JOINTS)
+        complete = torch.zeros(len(rotations), joints, 3)
+        complete[:, places] = rotations
         return cls(
-            fps=_number(arrays, "fps"),
+            fps=number(arrays, "fps"),
             rotations=complete,
-            path=_numbers(arrays, "path") if "path" in arrays else torch.zeros(len(rotations), 2),
-            scale=_numbers(arrays, "scale") if "scale" in arrays else torch.ones(len(rotations)),
-            height=_number(arrays, "height"),
+            path=numbers(arrays, "path") if "path" in arrays else torch.zeros(len(rotations), 2),
+            scale=numbers(arrays, "scale") if "scale" in arrays else torch.ones(len(rotations)),
+            height=number(arrays, "height"),
             place=_place(arrays),
         )
 
@@ -231,21 +238,9 @@ def _place(arrays: dict[str, np.ndarray]) -> Place | None:
         return None
     if len(given) < len(keys):
         raise InputError(f"a motion file has all of {', '.join(keys)} or none, but it has only {', '.join(given)}")
-    pelvis, picture = _numbers(arrays, "pelvis").flatten(), _numbers(arrays, "picture").flatten()
+    pelvis, picture = numbers(arrays, "pelvis").flatten(), numbers(arrays, "picture").flatten()
     if len(pelvis) != 2 or len(picture) != 2:
         raise InputError("pelvis and picture must be two numbers each")
     x, y = pelvis.tolist()
     height, width = picture.tolist()
-    return Place((x, y), _number(arrays, "pixels_per_metre"), (int(height), int(width)))
-
-
-def _numbers(arrays: dict[str, np.ndarray], name: str) -> Tensor:
-    if arrays[name].dtype.kind not in "fiu":
-        raise InputError(f"{name} must be numbers, not {arrays[name].dtype}")
-    return torch.from_numpy(arrays[name].astype(np.float32))
-
-
-def _number(arrays: dict[str, np.ndarray], name: str) -> float:
-    if arrays[name].size != 1 or arrays[name].dtype.kind not in "fiu":
-        raise InputError(f"{name} must be one number, not {arrays[name].dtype} of shape {list(arrays[name].shape)}")
-    return float(arrays[name].reshape(()))
+    return Place((x, y), number(arrays, "pixels_per_metre"), (int(height), int(width)))
