@@ -1,6 +1,8 @@
 """Several people: who does what, where each stands, who hides whom, and what is refused with a sentence."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from warpkit.models.bodies import Body, BodyModel, Camera, load_body
 from warpkit.models.data.motion import Motion, Place
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
 from warpkit.models.recovery import Person
 from warpkit.models.tasks import Together, studio
@@ -196,6 +199,24 @@ def test_laid_one_over_the_other_by_hand_they_look_the_same(pair: Together) -> N
     assert np.abs(pair.frame(2) - expected).max() < 1
 
 
+def test_frames_in_order_are_everybody_s_frames_in_order(pair: Together, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a clip of one person does from frame to frame, it does among others."""
+    asked: list[tuple[int, int]] = []
+
+    def renders(number: int, frames: list[Layer]) -> Iterator[Layer]:
+        for index, layer in enumerate(frames):
+            asked.append((index, number))
+            yield layer
+
+    for number, clip in enumerate(pair.clips):
+        frames = [clip.render(0) for _ in range(len(pair))]  # always the first one
+        monkeypatch.setattr(clip, "renders", partial(renders, number, frames))
+    first, *_, last = pair
+    assert asked == [(index, number) for index in range(len(pair)) for number in (0, 1)]
+    np.testing.assert_array_equal(first, last)
+    assert (pair.frame(len(pair) // 2) != first).any()
+
+
 def test_everybody_has_a_shadow_on_the_photo_and_none_where_it_is_transparent(
     pipe: Pipeline, photos: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -275,13 +296,13 @@ def test_people_who_do_not_go_together_are_a_sentence(
     [
         (["--motion", "walk", "--motion", "wave", "--out", "a.mp4"], "give --out a folder"),
         (["--motion", "walk", "--motion", "wave", "--and", "b.jpg", "--and", "c.jpg", "--out", "a.mp4"], "3 people do"),
-        (["--motion", "walk", "--and", "b.jpg", "--reference-person", "1", "--out", "a.mp4"], "once for each of 2"),
+        (["--motion", "a.mp4", "--and", "b.jpg", "--reference-person", "1", "--out", "a.mp4"], "1 came for 2"),
         (["--motion", "walk", "--and", "b.jpg", "--place", "1", "--place", "2", "--out", "a.mp4"], "2 came for 1"),
         (["--motion", "walk", "--and", "b.jpg", "--place", "near", "--out", "a.mp4"], "RIGHT,BACK"),
         (["--motion", "walk", "--and", "b.jpg", "--side-by-side", "--out", "a.mp4"], "--side-by-side shows one"),
         (["--motion", "walk", "--and", "b.jpg", "--place", "1", "--out", "all"], "a folder gets each by themselves"),
         (["--motion", "walk", "--motion", "wave", "--frames", "f", "--out", "all"], "a folder gets several"),
-        (["--motion", "walk", "--reference-person", "2", "--out", "a.mp4"], "'walk' is no video"),
+        (["--motion", "walk", "--reference-person", "2", "--out", "a.mp4"], "1 came for 0"),
         (["--motion", "walk", "--out", "all"], "must end in"),
     ],
 )
@@ -323,6 +344,12 @@ def test_who_does_what_arrives_as_it_was_written(monkeypatch: pytest.MonkeyPatch
     assert came.pop("together") == walk
     ask("a.jpg", "--and", "b.jpg", "--motion", "walk", "--motion", "wave", "--out", "a.mp4")
     assert came.pop("together") == [Role([Path("a.jpg")], "walk"), Role([Path("b.jpg")], "wave")]
+    monkeypatch.setattr("warpkit.models.tasks.together.check_motion", lambda *_: None)  # there is no such video
+    mixed = ["--motion", "walk", "--motion", "v.mp4", "--reference-person", "3"]
+    ask("a.jpg", "--and", "b.jpg", *mixed, "--out", "a.mp4")
+    assert came.pop("together") == [Role([Path("a.jpg")], "walk"), Role([Path("b.jpg")], "v.mp4", 3)]
+    ask("a.jpg", *mixed, "--out", "all")
+    assert came.pop("each") == [Role([Path("a.jpg")], "walk"), Role([Path("a.jpg")], "v.mp4", 3)]
     ask("a.jpg", "--and", "b.jpg", "--motion", "walk", "--motion", "wave", "--out", "all")
     assert came.pop("each") == [
         Role([Path(photo)], motion) for photo in ("a.jpg", "b.jpg") for motion in ("walk", "wave")

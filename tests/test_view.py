@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.media.images import read_image
 from warpkit.models.media.tensors import to_image, to_tensor
-from warpkit.models.tasks import Clip, Look, Pipeline, Travel, Turn
-from warpkit.models.tasks.course import moving
+from warpkit.models.media.video import VideoWriter
+from warpkit.models.tasks import Clip, Look, Pipeline, Travel, Turn, studio
+from warpkit.models.tasks.beside import Beside
+from warpkit.models.tasks.course import Course, moving
 from warpkit.models.tasks.imitate import Reference
 from warpkit.models.tasks.view import (
     columns_of_person,
@@ -251,6 +254,32 @@ def test_a_motion_frozen_in_the_middle_turns_and_goes_on(model: BodyModel, stand
     facing = axis_angle_to_matrix(bodies.pose[:, 0])[:, :, 2]
     torch.testing.assert_close(facing[[2, 6]], facing[[2, 2]], atol=1e-4, rtol=0)
     assert facing[4, [0, 2]] @ facing[2, [0, 2]] < -0.9  # half way round
+
+
+def test_the_reference_beside_the_frames_stands_still_with_them(
+    model: BodyModel, standing: Body, tmp_path: Path
+) -> None:
+    with VideoWriter(tmp_path / "a.mp4", 10.0) as writer:
+        for grey in (20, 120, 220):
+            writer.write(np.full((32, 32, 3), grey, np.uint8))
+    photo = np.zeros((32, 32, 3), np.uint8)
+    beside = Beside(photo, standing, model, 32, video=tmp_path / "a.mp4", fps=10.0, moments=[0, 1, 1, 1, 2])
+    shown = [round(float(beside.reference(index).mean()), -1) for index in (0, 1, 2, 3, 4, 1)]
+    assert shown == [20, 120, 120, 120, 220, 120]
+
+
+@pytest.mark.parametrize("audible", [True, False])
+def test_sound_is_left_out_while_time_stands_still_and_that_is_told(
+    audible: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio, "VideoReader", lambda _: SimpleNamespace(has_audio=audible))
+    video, flows, stops = Path("a.mp4"), [0, 1, 2], [0, 1, 1, 2]
+    courses = [Course([], 10.0, "path", None, moments) for moments in (flows, stops)]
+    assert studio._sound(video, courses[0]) == (video, [])
+    assert studio._sound(None, courses[1]) == (None, [])
+    sound, told = studio._sound(video, courses[1])
+    assert (sound is None, len(told)) == (audible, int(audible))
+    assert all("the sound of a.mp4 is left out" in note for note in told)
 
 
 # --- the command

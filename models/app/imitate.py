@@ -76,6 +76,7 @@ def imitate(
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
         from warpkit.models.tasks import Clip, Role, Together
+        from warpkit.models.tasks.imitate import is_video
 
         turn = Turn.parse(azimuth, elevation, roll, shift, freeze, hold)
         look = Look(size, background, fps, frame, steady)
@@ -83,7 +84,7 @@ def imitate(
         folder = is_folder(out, len(people) * len(motion))
         if folder:
             whom = check_one_each(reference_person or [], place or [], frames)
-            roles = [Role(who, one, whom, number) for who, number in people for one in motion]
+            roles = [Role(who, one, whom if is_video(one) else None, n) for who, n in people for one in motion]
             written = file_names(out, roles, look.transparent)
         else:
             roles = roles_together(people, motion, reference_person or [], place or [], side_by_side)

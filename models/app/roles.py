@@ -6,6 +6,7 @@ from pathlib import Path
 
 from warpkit.models.errors import InputError
 from warpkit.models.media.video import ENDINGS
+from warpkit.models.tasks.imitate import is_video
 from warpkit.models.tasks.together import Role, parse_place
 
 People = Sequence[tuple[list[Path], int | None]]
@@ -57,18 +58,23 @@ def roles_together(
         )
     if len(motions) not in (1, count):
         raise InputError(f"{count} people do one motion, or one each: {len(motions)} came")
-    if len(numbers) not in (0, count):
-        raise InputError(f"--reference-person is given once for each of {count} people, or not: {len(numbers)} came")
+    motions = list(motions) * (count if len(motions) == 1 else 1)
+    videos = sum(map(is_video, motions))
+    if len(numbers) not in (0, videos):
+        raise InputError(
+            "--reference-person is given once for each person whose motion is a video, or not: "
+            f"{len(numbers)} came for {videos}"
+        )
     if len(places) not in (0, count - 1):
         raise InputError(f"--place is given once for each --and, or not: {len(places)} came for {count - 1}")
     if side_by_side and count > 1:
         raise InputError("--side-by-side shows one person beside their photo: leave it out, or --and")
-    motions = list(motions) * (count if len(motions) == 1 else 1)
+    whom = iter(numbers)
     return [
         Role(
             photos,
             motions[number],
-            numbers[number] if numbers else None,
+            next(whom, None) if is_video(motions[number]) else None,
             person,
             parse_place(places[number - 1]) if places and number else None,
         )

@@ -94,18 +94,12 @@ class Studio:
         first = scene_of(people)
         framing = course.framing(look, first.person.size, self.model)
         check_shape(framing.shape, self.system)
-        video = next((reference.video for reference in references if reference.video), None)
-        told, sound = [self.cache.trouble] if self.cache.trouble else [], video
-        if video is not None and course.frozen and VideoReader(video).has_audio:
-            told.append(f"the sound of {video} is left out: it goes on while time is frozen")
-            sound = None
-        beside = None
-        if side_by_side:
-            size, moments = framing.size, course.moments
-            beside = Beside(
-                first.image, course.bodies[0], self.model, size, video=video, fps=course.fps, moments=moments
-            )
         plate = self._background(first, references, course, framing, look)
+        video = next((reference.video for reference in references if reference.video), None)
+        sound, told = _sound(video, course)
+        told += [self.cache.trouble] if self.cache.trouble else []
+        beside = _beside(first, course, framing, video, self.model) if side_by_side else None
+        shadow = plate is not None and parse_color(str(look.background)) is None and turn.level
         return [
             Clip(
                 self.model,
@@ -119,7 +113,7 @@ class Studio:
                 system=self.system,
                 video=sound,
                 beside=beside,
-                shadow=plate is not None and parse_color(str(look.background)) is None and turn.level,
+                shadow=shadow,
                 notes=(*shown.notes, *in_frames(shown, framing.body(bodies), self.model, framing.shape), *told),
                 views=shown.views,
                 givers=shown.givers,
@@ -153,6 +147,18 @@ class Studio:
         return self.cache.remember(
             "backgrounds", (found, motions, body_digest(self.model), framing), find, valid=unchanged
         )
+
+
+def _sound(video: Path | None, course: Course) -> tuple[Path | None, list[str]]:
+    """The video whose sound goes with the frames, and what to say where it does not."""
+    if video is None or not course.frozen or not VideoReader(video).has_audio:
+        return video, []
+    return None, [f"the sound of {video} is left out: it goes on while time is frozen"]
+
+
+def _beside(first: Source, course: Course, framing: Framing, video: Path | None, model: BodyModel) -> Beside:
+    size, (bodies, *_) = framing.size, course.bodies
+    return Beside(first.image, bodies, model, size, video=video, fps=course.fps, moments=course.moments)
 
 
 def resolution_of(look: Look, sources: Sequence[Source]) -> int:
