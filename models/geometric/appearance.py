@@ -1,7 +1,8 @@
 """What a person looks like, gathered once from their pictures: shell, colours, and who saw each vertex how well.
 
 What no picture saw is worked out on the surface: first from its mirror image on the other side of the body, then, where
-clothes and limbs look alike from both sides, from its opposite (front for back), and last from its neighbours.
+clothes and limbs look alike from both sides, from its opposite (front for back), and last from its neighbours, or,
+under hair, from more of it.
 """
 
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from torch import Tensor
 from warpkit import compose_flow, interpolate, rasterize, warp
 from warpkit.models.bodies import PARTS, BodyModel, part_of_vertices
 from warpkit.models.geometric.atlas import unfold
+from warpkit.models.geometric.hair import grow_hair, hair_share, scalp
 from warpkit.models.geometric.matte import spread
 from warpkit.models.geometric.mesh import Surface, around_limbs, limb_axes, t_pose, vertex_normals
 from warpkit.models.geometric.once import once
@@ -151,21 +153,6 @@ def opposite_side(model: BodyModel, size: int = 2048) -> Counterpart:
     return Counterpart(corners, weights, worth)
 
 
-def scalp(model: BodyModel) -> tuple[Tensor, Tensor]:
-    """The head without face, ears and neck `[V]` bool, and its crown `[V]` bool.
-
-    From the front the crown alone shows what the back of a head looks like: hair, or none.
-    """
-    rest = t_pose(model, model.mean_shape[None])[0]
-    head = part_of_vertices(model) == PARTS.index("head")
-    low, high = rest[head].amin(0), rest[head].amax(0)
-    place = (rest - low) / (high - low)  # x across, y up, z to the face, each 0 to 1
-    above_the_brow, behind_the_ears, above_the_nape = place[:, 1] > 0.78, place[:, 2] < 0.45, place[:, 1] > 0.4
-    between_the_ears = (place[:, 0] - 0.5).abs() < 0.38
-    back = head & (above_the_brow | (behind_the_ears & above_the_nape & between_the_ears))
-    return back, back & (place[:, 1] > 0.85)
-
-
 def is_arm(model: BodyModel) -> Tensor:
     """[F] bool: faces of arms and hands, which come to lie in front of everything else."""
     arms = [name.endswith(("upper_arm", "lower_arm", "hand")) for name in PARTS]
@@ -264,7 +251,9 @@ def work_out_atlas(
         shares = interpolate(share[number * count : (number + 1) * count].T, model.faces, texels)[0]
         atlas = atlas + (shares.permute(2, 0, 1)[:, None] * sampled).sum(0)
     rest = interpolate(suggested, model.faces, texels)[0].permute(2, 0, 1)
-    atlas = atlas[:3] + (1 - atlas[3:]) * rest
+    best = quality.amax(0)
+    hair = hair_share(model, surface, mean, best)
+    atlas = grow_hair(model, atlas[:3] + (1 - atlas[3:]) * rest, atlas[3].clamp(0, 1), best, hair)
     covered = (texels.face_index[0] >= 0).float()
     return spread(atlas, covered)[None].clamp(-1, 1), atlas_vertices[:, :2], atlas_faces
 

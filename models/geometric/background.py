@@ -114,7 +114,7 @@ def extend_frame(
     wanted = torch.zeros_like(usable)
     wanted[view] = ~usable[view]
     if wanted.any():
-        canvas = _complete(canvas, wanted, usable, torch.Generator().manual_seed(seed))
+        canvas = complete(canvas, wanted, usable, seed=seed)
     return canvas[:, view[0], view[1]].contiguous()
 
 
@@ -128,10 +128,25 @@ class _Level:
     usable: Tensor  # [H, W] bool: may be copied from
 
 
-def _complete(image: Tensor, wanted: Tensor, usable: Tensor, random: torch.Generator) -> Tensor:
-    """The image [3, H, W] with the wanted pixels [H, W] filled from patches that are usable throughout."""
+def complete(image: Tensor, wanted: Tensor, usable: Tensor, *, even: bool = True, seed: int = 0) -> Tensor:
+    """Fill some pixels with patches of others; what is neither is looked at, but not copied.
+
+    Args:
+        image: [3, H, W] float32, colours in [-1, 1].
+        wanted: [H, W] bool: to be filled; what they show is not looked at.
+        usable: [H, W] bool: patches of these alone are copied.
+        even: where all around has no texture, shades run evenly from border to border.
+        seed: of the random search.
+
+    Returns:
+        [3, H, W] float32 in [-1, 1], exactly the image where it is not wanted.
+
+    Raises:
+        ValueError: if there is no whole patch to copy from.
+    """
     if not usable.any():
         raise ValueError("the hole covers the whole picture: nothing is left to fill it from")
+    random = torch.Generator().manual_seed(seed)
     levels = _pyramid(image, wanted, usable)
     matches: _Matches | None = None
     for depth in range(len(levels) - 1, -1, -1):
@@ -147,7 +162,9 @@ def _complete(image: Tensor, wanted: Tensor, usable: Tensor, random: torch.Gener
         matches = finer
     height, width = wanted.shape
     filled = torch.where(wanted, levels[0].pixels[:, :3].T.reshape(3, height, width), image)
-    return torch.where(wanted, _even(filled, wanted, usable).clamp(-1, 1), image)
+    if even:
+        filled = _even(filled, wanted, usable)
+    return torch.where(wanted, filled.clamp(-1, 1), image)
 
 
 def _even(filled: Tensor, wanted: Tensor, usable: Tensor) -> Tensor:

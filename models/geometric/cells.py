@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from warpkit.models.bodies import JOINTS, PARTS, BodyModel, part_of_vertices
-from warpkit.models.geometric.appearance import scalp
+from warpkit.models.geometric.hair import scalp
 from warpkit.models.geometric.mesh import t_pose
 
 _LIMBS = ("upper_arm", "lower_arm", "hand", "upper_leg", "lower_leg", "foot")

@@ -4,9 +4,7 @@ Anatomy does not say it: a shirt hangs over the hips or is tucked in, shoes reac
 colour, so clothes of one colour keep the anatomical borders.
 """
 
-import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from warpkit import interpolate
@@ -15,11 +13,8 @@ from warpkit.models.geometric.appearance import Appearance
 from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.cells import CELLS, Planes, anatomical, cell_fields, cell_shares, rest_joints
 from warpkit.models.geometric.mesh import t_pose
+from warpkit.models.geometric.trust import nearer
 
-NEIGHBOURS = 5
-"""Colours of a palette with which a texel is compared."""
-PALETTE = 400
-"""Colours kept of each."""
 TELLS = 0.8
 """Share of texels round a border that it must put on the right side, to be believed."""
 STEP = 0.01
@@ -47,18 +42,6 @@ class Colours:
     def of(self, *cells: str) -> Tensor:
         """[N] bool: the points that lie in these cells."""
         return self.cells[:, [CELLS.index(cell) for cell in cells]].sum(-1) > 0.5
-
-
-def nearer(colours: Tensor, one: Tensor, *others: Tensor) -> Tensor:
-    """[N] bool: whether each of `colours` `[N, 3]` is nearer to the palette `one` `[M, 3]` than to any of `others`."""
-
-    def distance(palette: Tensor) -> np.ndarray:
-        some = palette[:: max(1, len(palette) // PALETTE)].cpu().numpy()
-        found, _ = cKDTree(some).query(colours.cpu().numpy(), k=min(NEIGHBOURS, len(some)))
-        return np.asarray(found).reshape(len(colours), -1).mean(1)
-
-    least = np.min([distance(palette) for palette in others], 0)
-    return torch.from_numpy(distance(one) < least).to(colours.device)
 
 
 def best_split(height: Tensor, above: Tensor, low: float, high: float) -> float | None:

@@ -6,7 +6,9 @@ There, and only there, a pixel must look more like its own part than like the ot
 
 from itertools import pairwise
 
+import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from warpkit import interpolate
@@ -26,6 +28,11 @@ LEAST_SEEN = 30
 """Pixels of a part that make its colour known."""
 COARSE = 4
 """Pixels a side of the blocks in which other parts are looked for."""
+
+NEIGHBOURS = 5
+"""Colours of a palette with which a texel is compared."""
+PALETTE = 400
+"""Colours kept of each."""
 
 _CHAINS = (("upper_arm", "lower_arm", "hand"), ("upper_leg", "lower_leg", "foot"))
 
@@ -69,6 +76,19 @@ def unlike(image: Tensor, colour: Tensor, dim: int) -> Tensor:
     image, colour = image + 1, colour + 1
     shade = (image * colour).sum(dim, keepdim=True) / colour.square().sum(dim, keepdim=True).clamp(min=1e-3)
     return (image - shade.clamp(*SHADE) * colour).square().sum(dim).sqrt()  # norm walks a short dimension slowly
+
+
+def nearest(colours: Tensor, palette: Tensor) -> Tensor:
+    """[N] how far each of `colours` `[N, 3]` is from the few nearest ones of `palette` `[M, 3]`."""
+    some = palette[:: max(1, len(palette) // PALETTE)].cpu().numpy()
+    found, _ = cKDTree(some).query(colours.cpu().numpy(), k=min(NEIGHBOURS, len(some)))
+    return torch.from_numpy(np.asarray(found).reshape(len(colours), -1).mean(1)).to(colours)
+
+
+def nearer(colours: Tensor, one: Tensor, *others: Tensor) -> Tensor:
+    """[N] bool: whether each of `colours` `[N, 3]` is nearer to the palette `one` `[M, 3]` than to any of `others`."""
+    least = torch.stack([nearest(colours, palette) for palette in others]).amin(0)
+    return nearest(colours, one) < least
 
 
 def typical_colours(view: View, sight: Sight, model: BodyModel) -> Tensor:
