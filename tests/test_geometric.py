@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from warpkit import interpolate, rasterize
 from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body, part_of_vertices
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.geometric.appearance import (
@@ -15,7 +16,7 @@ from warpkit.models.geometric.appearance import (
     opposite_side,
     sight_quality,
 )
-from warpkit.models.geometric.atlas import charts
+from warpkit.models.geometric.atlas import charts, unfold
 from warpkit.models.geometric.mesh import Surface, around_limbs, t_pose, vertex_normals
 from warpkit.models.geometric.renderer import GeometricRenderer
 from warpkit.models.geometric.shadow import STRENGTH, contact_shadow
@@ -263,3 +264,52 @@ def test_a_whole_frame_has_the_person_of_the_window_and_their_colours_beside(mod
     whole = whole_frame(GeometricRenderer(model, appearance)(front, (SIZE, SIZE)), (SIZE, SIZE))
     assert whole.seen[whole.alpha > 0].mean() > 0.8
     assert whole.colour.abs().max() <= 1
+
+
+def painted_head(model: BodyModel, hair: tuple[float, float, float], seed: int = 0) -> Appearance:
+    """A person with a face of one colour and streaky hair of another, gathered from their front."""
+    generator = torch.Generator().manual_seed(seed)
+    rest = t_pose(model, model.mean_shape[None])[0]
+    head = part_of_vertices(model) == PARTS.index("head")
+    low, high = rest[head].amin(0), rest[head].amax(0)
+    place = (rest - low) / (high - low)
+    front = (place[:, 2] > 0.45) & (place[:, 1] < 0.78)
+    hairy = head & ~front & (place[:, 1] > 0.3)
+    colours = torch.tensor([0.5, 0.1, -0.1]).repeat(model.num_vertices, 1)
+    streaks = 0.3 * torch.rand(model.num_vertices, 1, generator=generator)
+    colours[hairy] = torch.tensor(hair) + streaks[hairy]
+    body = Body(stance(), model.mean_shape[None], Camera(torch.tensor([700.0]), torch.tensor([[128.0, 620.0]])))
+    fragments = rasterize(body.camera.project(model(body.pose, body.shape), (256, 256)), model.faces, (256, 256))
+    covered = (fragments.face_index[0] >= 0).float()
+    image = interpolate(colours, model.faces, fragments)[0].permute(2, 0, 1)
+    view = View(torch.where(covered > 0, image, 0.0), covered, body)
+    return gather_appearance([view], model, atlas_size=512)
+
+
+def back_of_head(model: BodyModel, appearance: Appearance) -> Tensor:
+    """[3, N] what the atlas has at the back of the head, above the nape."""
+    *_, texels = unfold(model, appearance.atlas.shape[-1])
+    rest = t_pose(model, model.mean_shape[None])[0]
+    head = part_of_vertices(model) == PARTS.index("head")
+    low, high = rest[head].amin(0), rest[head].amax(0)
+    place = interpolate((rest - low) / (high - low), model.faces, texels)[0]
+    index = texels.face_index[0]
+    here = (index >= 0) & (model.parts[index.clamp(min=0).long()] == PARTS.index("head"))
+    here &= (place[..., 2] < 0.3) & (place[..., 1] > 0.5) & (place[..., 1] < 0.8)
+    return appearance.atlas[0][:, here]
+
+
+def test_hair_is_grown_over_the_back_of_a_head_with_its_texture(model: BodyModel) -> None:
+    dark = painted_head(model, (-0.9, -0.9, -0.9))
+    back = back_of_head(model, dark)
+    assert back.mean() < -0.6  # that of the hair, -0.75, and none of the face
+    assert back.mean(0).std() > 0.03  # streaks: of what was seen they have 0.06, of a smooth fill none
+    again = painted_head(model, (-0.9, -0.9, -0.9))
+    assert torch.equal(dark.atlas, again.atlas)
+
+
+def test_a_bald_head_stays_bald(model: BodyModel) -> None:
+    bald = painted_head(model, (0.4, 0.0, -0.2))
+    back = back_of_head(model, bald)
+    assert (back.mean(1) - torch.tensor([0.5, 0.1, -0.1])).abs().max() < 0.1
+    assert back.std(1).max() < 0.03

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from warpkit import compose_flow, interpolate, rasterize, warp
-from warpkit.models.bodies import PARTS, BodyModel, part_of_vertices
+from warpkit.models.bodies import JOINTS, PARTS, BodyModel, part_of_vertices
 from warpkit.models.geometric.atlas import unfold
 from warpkit.models.geometric.hair import grow_hair, hair_share, scalp
 from warpkit.models.geometric.matte import spread
@@ -43,6 +43,10 @@ ROUND = 500.0
 HELD = 0.15
 """How firmly the best sight of a limb holds what is carried round it: loosely, so that the unseen side gets the colour
 of the limb as a whole and not that of its rims, which lie in shadow and show a little of what is behind them."""
+SHOULDERS_HELD = 10.0
+"""Likewise of the shoulders: firmly, for they are rims throughout, and as high on the trunk as they are is the neck."""
+ARMPIT = 0.08
+"""Metres below the joint of the arm down to which the trunk counts as shoulders."""
 ALIKE = ("torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg", "foot")
 """Parts whose front and back look alike; a face is not put on the back of a head."""
 
@@ -153,6 +157,14 @@ def opposite_side(model: BodyModel, size: int = 2048) -> Counterpart:
     return Counterpart(corners, weights, worth)
 
 
+def shoulders(model: BodyModel) -> Tensor:
+    """[V] bool: the trunk above the armpits."""
+    shape = model.mean_shape[None]
+    joint = model.joints(shape.new_zeros(1, len(JOINTS), 3), shape)[0, JOINTS.index("left_shoulder")]
+    high = t_pose(model, shape)[0, :, 1] > joint[1] - ARMPIT
+    return high & (part_of_vertices(model) == PARTS.index("torso"))
+
+
 def is_arm(model: BodyModel) -> Tensor:
     """[F] bool: faces of arms and hands, which come to lie in front of everything else."""
     arms = [name.endswith(("upper_arm", "lower_arm", "hand")) for name in PARTS]
@@ -228,10 +240,11 @@ def work_out_atlas(
     share = weight / weight.sum(0)
     known = share[:-1].sum(0)
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
-    confidence = torch.where(known > 0.5, 10.0 * quality.amax(0), 0.0)
+    best = quality.amax(0)
+    confidence = torch.where(known > 0.5, 10.0 * best, 0.0)
     limbs = once(model, "round limbs", lambda: _round_limbs(model))
     limb = limb_axes().to(mean).any(1)[part_of_vertices(model)]
-    held = torch.where(known > 0.5, HELD * quality.amax(0).square(), 0.0)
+    held = torch.where(known > 0.5, best.square(), 0.0) * torch.where(shoulders(model), SHOULDERS_HELD, HELD)
     suggested = limbs.spread(mean, torch.where(limb, held, confidence))
     back, crown = scalp(model)
     if (confidence[crown] > 0).any():
@@ -251,7 +264,6 @@ def work_out_atlas(
         shares = interpolate(share[number * count : (number + 1) * count].T, model.faces, texels)[0]
         atlas = atlas + (shares.permute(2, 0, 1)[:, None] * sampled).sum(0)
     rest = interpolate(suggested, model.faces, texels)[0].permute(2, 0, 1)
-    best = quality.amax(0)
     hair = hair_share(model, surface, mean, best)
     atlas = grow_hair(model, atlas[:3] + (1 - atlas[3:]) * rest, atlas[3].clamp(0, 1), best, hair)
     covered = (texels.face_index[0] >= 0).float()

@@ -156,9 +156,9 @@ class _Layout:
 
 
 def _lay_out(model: BodyModel, size: int) -> _Layout:
-    place, head = _place(model)
     rest = t_pose(model, model.mean_shape[None])[0]
-    low, high = rest[head].amin(0), rest[head].amax(0)
+    head = rest[part_of_vertices(model) == PARTS.index("head")]
+    low, high = head.amin(0), head.amax(0)
     centre = low + (high - low) * low.new_tensor([0.5, 0.6, 0.5])
     *_, texels = unfold(model, size)
     index = texels.face_index[0]
