@@ -25,9 +25,10 @@ from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
 from warpkit.models.recovery import Person
 from warpkit.models.tasks import Together, studio
+from warpkit.models.tasks.course import Course, moving
 from warpkit.models.tasks.imitate import Reference, crowd, in_step
 from warpkit.models.tasks.sources import Shown, Source
-from warpkit.models.tasks.together import draw_order, parse_place, placed, scene_of, who_drives
+from warpkit.models.tasks.together import check_together, draw_order, parse_place, placed, scene_of, who_drives
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +65,13 @@ def still(model: BodyModel, place: Place | None = None, frames: int = 4, height:
 
 def test_people_who_share_a_video_do_as_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warpkit.models.tasks.together.check_motion", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
 
     def numbers(*roles: tuple[str | Path, int | None]) -> list[int | None]:
         return who_drives([Role(["a.jpg"], motion, number) for motion, number in roles])
 
     assert numbers(("a.mp4", None)) == [None]  # the largest
-    assert numbers(("a.mp4", None), (Path("a.mp4"), None), ("b.mp4", None)) == [1, 2, None]
+    assert numbers(("a.mp4", None), (tmp_path / "a.mp4", None), ("b.mp4", None)) == [1, 2, None]
     assert numbers(("a.mp4", None), ("walk", None), ("a.mp4", None)) == [1, None, 2]
     assert numbers(("a.mp4", None), ("a.mp4", 1), ("a.mp4", None)) == [2, 1, 3]
     assert numbers(("a.mp4", 2), ("a.mp4", 2)) == [2, 2]
@@ -112,12 +114,13 @@ def test_people_stand_in_metres_from_the_first(model: BodyModel) -> None:
     assert feet(first, model) - feet(behind, model) == pytest.approx(75, abs=0.01)  # half way to the horizon
 
 
-def test_people_stand_to_each_other_as_those_of_the_video(model: BodyModel) -> None:
+def test_people_stand_to_each_other_as_those_of_the_video(model: BodyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     tall = float(model.height(model.mean_shape[None]))
     lead = still(model, Place((50.0, 40.0), 20.0, (90, 120)))
     nearer = still(model, Place((90.0, 40.0), 30.0, (90, 120)), height=0.8 * tall)
     people = [shown(standing(model)), shown(standing(model, 1.0, 2.0, 3.0), np.zeros((9, 9, 3), np.uint8))]
-    roles = [Role(["a.jpg"], "walk")] * 2
+    monkeypatch.setattr("warpkit.models.tasks.together.check_motion", lambda *_: None)
+    roles = [Role(["a.jpg"], "duo.mp4")] * 2
     references = [Reference(motion, Path("duo.mp4")) for motion in (lead, nearer)]
     first, second = placed(people, roles, references, model)
     assert float(second.camera.scale) == pytest.approx(150)  # half as large again
@@ -289,6 +292,30 @@ def test_people_who_do_not_go_together_are_a_sentence(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         pipe.together(roles, look=look, travel=travel)
+
+
+def test_pictures_of_several_videos_cannot_be_copied_at_once(model: BodyModel) -> None:
+    places = Place((5.0, 5.0), 20.0, (40, 60)), Place((5.0, 5.0), 20.0, (60, 60)), None
+    one, other, nowhere = (still(model, place) for place in places)
+
+    def copy(*motions: Motion) -> Course:
+        people, references = [standing(model)] * len(motions), [Reference(motion) for motion in motions]
+        return moving(people, references, Travel("copy", slide=True), Turn(), Look(64), model)
+
+    assert copy(one, one).picture == (40, 60)
+    with pytest.raises(InputError, match="these motions come from several"):
+        copy(one, other)
+    with pytest.raises(InputError, match="camera copy needs a video"):
+        copy(one, nowhere)
+
+
+def test_the_scene_of_a_video_is_for_all_who_do_as_its_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warpkit.models.tasks.together.check_motion", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    check_together([Role(["a.jpg"], "a.mp4"), Role(["b.jpg"], tmp_path / "a.mp4")], True, True)
+    for other in ("b.mp4", "walk"):
+        with pytest.raises(InputError, match="the scene of one video"):
+            check_together([Role(["a.jpg"], "a.mp4"), Role(["b.jpg"], other)], True, True)
 
 
 @pytest.mark.parametrize(

@@ -173,9 +173,12 @@ def _followed(
         def told(_: int) -> None:
             progress.advance()
 
-        if numbers is None:
-            return [recover_clip(reader, model, float(reader.fps), progress=told)]
-        return recover_people(reader, model, float(reader.fps), numbers, progress=told)
+        try:
+            if numbers is None:
+                return [recover_clip(reader, model, float(reader.fps), progress=told)]
+            return recover_people(reader, model, float(reader.fps), numbers, progress=told)
+        except InputError as error:
+            raise InputError(str(error) if str(video) in str(error) else f"{video}: {error}") from error
 
     if cache.folder is None:
         return follow()

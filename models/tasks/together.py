@@ -1,6 +1,7 @@
 """Several people with motions of their own: who does what, where each stands, and the frames that show all of them."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
@@ -84,7 +85,7 @@ def check_together(roles: Sequence[Role], copying: bool, scene: bool) -> None:
     """Raises InputError where `roles` cannot be in one picture: `copying` the camera, in the `scene` of a video."""
     if not 1 <= len(roles) <= MOST_PEOPLE:
         raise InputError(f"1 to {MOST_PEOPLE} people go into one picture, not {len(roles)}")
-    if scene and not (all(is_video(role.motion) for role in roles) and len({str(role.motion) for role in roles}) == 1):
+    if scene and (None in map(_video, roles) or len(set(map(_video, roles))) > 1):
         raise InputError("background reference is the scene of one video: all must do as people of that one do")
     if copying and not all(has_pictures(role.motion) for role in roles):
         raise InputError("camera copy needs a video as the motion of each, or a file made from one")
@@ -92,11 +93,16 @@ def check_together(roles: Sequence[Role], copying: bool, scene: bool) -> None:
         raise InputError("places are counted from the first person, who has none: where they stand is in their photo")
 
 
+def _video(role: Role) -> str | None:
+    """The file that a video really is, by whatever name; None where the motion is something else."""
+    return os.path.realpath(role.motion) if not isinstance(role.motion, Motion) and is_video(role.motion) else None
+
+
 def who_drives(roles: Sequence[Role]) -> list[int | None]:
     """For each role the person of the video they do as: where several share a video, the next whom nobody named."""
     numbers: list[int | None] = []
     for role in roles:
-        shared = [other for other in roles if is_video(other.motion) and str(other.motion) == str(role.motion)]
+        shared = [other for other in roles if _video(other) is not None and _video(other) == _video(role)]
         number = role.reference_person
         if number is None and len(shared) > 1:
             named = {other.reference_person for other in shared}
@@ -135,7 +141,7 @@ def placed(
     first, result = standing[0], standing[:1]
     for number in range(1, len(roles)):
         role, body, reference = roles[number], standing[number], references[number]
-        shared = reference.video is not None and reference.video == references[0].video
+        shared = _video(role) is not None and _video(role) == _video(roles[0])
         if role.place is not None:
             body = _beside(first, body, role.place, model)
         elif not _same_photo(people[0].sources[0], people[number].sources[0]):
