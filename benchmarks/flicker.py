@@ -31,7 +31,7 @@ from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.photo_like import outdoor
 from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.output import whole
-from warpkit.models.metrics.flicker import flicker, sharpness
+from warpkit.models.metrics.flicker import edge_width, flicker, sharpness
 from warpkit.models.tasks import Clip, Look, Pipeline, Travel
 from warpkit.models.tasks.choices import STEADY, choose_system
 
@@ -100,6 +100,7 @@ def measure(clip: Clip, drawn: dict[str, Clip]) -> dict[str, dict[str, float]]:
         for name in drawn:
             row, (colour, own) = found[name], now[name]
             row["sharpness"].append(LEVEL * float(sharpness(colour, solid)))
+            row["edge"].append(float(edge_width(own)))
             row["left behind"].append(float((own * nobody).max()))
         if was is not None:
             flow = mesh_flow(was[:, None], vertices, faces, size)
@@ -125,17 +126,17 @@ def carried(alpha: Tensor, grid: Tensor) -> Tensor:
 
 def table(results: dict[str, Any]) -> list[str]:
     """The rows of docs/quality.md, and what was wanted."""
-    head = "| | drawn | flicker | plain difference | outline | sharpness |"
-    lines = [head, "|---|---|---|---|---|---|"]
+    head = "| | drawn | flicker | plain difference | outline | sharpness | edge, pixels |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
     names = {"geometric": "by geometry", "alone": "frame by frame", "steady": "steadied"}
     for who, rows in results["rows"].items():
         for name in DRAWN:
             row = rows[name]
-            cells = [f"{row[key]:.2f}" for key in ("flicker", "plain", "outline", "sharpness")]
+            cells = [f"{row[key]:.2f}" for key in ("flicker", "plain", "outline", "sharpness", "edge")]
             lines.append(f"| {who} | {names[name]} | " + " | ".join(cells) + " |")
     alone, steady = (results["rows"]["mean"][name] for name in ("alone", "steady"))
     floor = results["rows"]["mean"]["geometric"]
-    ratios = {key: steady[key] / alone[key] for key in ("flicker", "plain", "outline", "sharpness", "ms")}
+    ratios = {key: steady[key] / alone[key] for key in ("flicker", "plain", "outline", "sharpness", "edge", "ms")}
     left = max(0.0, steady["plain"] - floor["plain"]) / (alone["plain"] - floor["plain"])
     worst = max(rows["steady"]["left behind"] for rows in results["rows"].values())
     return [
@@ -144,8 +145,8 @@ def table(results: dict[str, Any]) -> list[str]:
         f"steadied against frame by frame: flicker {ratios['flicker']:.2f} (wanted: at most {WANTED['flicker']}), "
         f"plain difference {ratios['plain']:.2f}, and {left:.2f} of what geometry does not have too, "
         f"outline {ratios['outline']:.2f}, sharpness {ratios['sharpness']:.3f} (wanted: at least "
-        f"{WANTED['sharpness']}), processor time {ratios['ms']:.2f} (wanted: at most {WANTED['time']}); "
-        f"alpha left behind beside people: {worst:.3f}",
+        f"{WANTED['sharpness']}), width of edges {ratios['edge']:.2f}, processor time {ratios['ms']:.2f} (wanted: at "
+        f"most {WANTED['time']}); alpha left behind beside people: {worst:.3f}",
     ]
 
 

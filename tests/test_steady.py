@@ -14,7 +14,7 @@ from warpkit.models.batch import Geometric
 from warpkit.models.bodies import Body, Camera
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.renderer import Layer
-from warpkit.models.metrics.flicker import flicker, sharpness
+from warpkit.models.metrics.flicker import edge_width, flicker, sharpness
 from warpkit.models.tasks.choices import STEADY, Look
 from warpkit.models.tasks.learned import Drawn, Window
 from warpkit.models.tasks.steady import CUT, Steady, SurfaceAverage
@@ -94,6 +94,8 @@ def test_flicker_is_halved_on_wavering_bodies_and_pictures_stay_sharp() -> None:
     assert mean_flicker(given, bodies, 0) > 0.04
     assert mean_flicker(steady, bodies, 0) < 0.4 * mean_flicker(given, bodies, 0)
     assert mean_flicker(steady, bodies, 1) < 0.5 * mean_flicker(given, bodies, 1)
+    width = [float(edge_width(torch.cat([alpha for _, alpha in video[12:]])).mean()) for video in (given, steady)]
+    assert width[1] < 1.05 * width[0]
     added = sum((after[0] - under.colour) * under.alpha for after, under in zip(steady[12:], drawn[12:], strict=True))
     assert float(added.sum() / sum(under.alpha.sum() for under in drawn[12:]) / 3) == pytest.approx(0.1, abs=0.02)
     for body, under, after in zip(bodies[8:], drawn[8:], steady[8:], strict=True):
@@ -235,6 +237,14 @@ def test_flicker_of_a_painted_texture_is_next_to_nothing_and_a_change_counts_in_
     moved = warp(colours[0], flow)
     assert float(sharpness(moved, inside)) < float(sharpness(colours[1], inside))
     assert float(sharpness(2 * moved, inside)) == pytest.approx(2 * float(sharpness(moved, inside)))
+
+
+def test_the_width_of_an_edge_is_that_of_its_ramp() -> None:
+    column = torch.arange(40) + 0.5
+    for wide in (4.0, 12.0):
+        ramp = ((column - 20) / wide + 0.5).clamp(0, 1).expand(1, 1, 30, 40)
+        assert float(edge_width(ramp)) == pytest.approx(wide * 2 / 3, rel=0.05)
+    assert float(edge_width(torch.ones(1, 1, 8, 8))) == 0
 
 
 def test_seconds_that_make_no_sense_are_refused() -> None:

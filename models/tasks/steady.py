@@ -30,8 +30,9 @@ NEAR = 5
 """Pixels along a side of the squares that colours are compared over, and that outlines are averaged within."""
 COARSE = 4
 """Pixels for each sample along a side of the flow beside the body."""
-LEAST = 1 / 128
-"""Alpha nearer to nought or one is taken for that far from it, so that its odds are finite."""
+LEAST = 1 / 4096
+"""Alpha nearer to nought or one is taken for that far from it, so that its odds are finite. The smaller, the steeper
+are averages of edges: with this they are as steep as the network's."""
 NONE = 1 / 1024
 """Alpha so near to nought or one is that: the tail of an average."""
 
