@@ -22,13 +22,14 @@ def peak(call: Callable[[], Any], device: torch.device) -> int | None:
     try:
         ctypes.CDLL(None).malloc_trim(0)  # pages kept from earlier calls would hide this one's
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again
-        before = _status("VmRSS")
+        before = status("VmRSS")
         call()
-        return max(_status("VmHWM") - before, 0)
+        return max(status("VmHWM") - before, 0)
     except (OSError, AttributeError, StopIteration):
         return None
 
 
-def _status(field: str) -> int:
+def status(field: str) -> int:
+    """Bytes that the kernel says of this process: VmRSS, VmHWM, …"""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])

@@ -1,0 +1,109 @@
+"""Memory while a long clip is drawn and encoded: the most that is resident after 100 frames, and after 2,000.
+
+`python -m benchmarks.long_clip WEIGHTS --out benchmarks/results/long-clip.json` (Linux): by geometry, and by the
+trained system, steadied; at a small size, since it is the count of frames that matters.
+"""
+
+import argparse
+import ctypes
+import gc
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.machine import describe
+from benchmarks.memory import status
+from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.data.motion import Motion
+from warpkit.models.data.motion_library import MOTIONS, make_motion
+from warpkit.models.data.photo_like import outdoor
+from warpkit.models.media.output import whole
+from warpkit.models.media.video import VideoWriter
+from warpkit.models.tasks import Clip, Look, Pipeline
+from warpkit.models.tasks.choices import choose_system
+
+MEGABYTE = 1e6
+
+
+def repeated(motion: Motion, frames: int) -> Motion:
+    """So many frames, over and over."""
+    index = torch.arange(frames) % len(motion)
+    return replace(motion, rotations=motion.rotations[index], path=motion.path[index], scale=motion.scale[index])
+
+
+def forget_peak() -> None:
+    """What is resident now is the most from here on."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def draw(clip: Clip, counts: list[int], folder: Path) -> list[int]:
+    """Bytes that were resident at most until so many frames were drawn and encoded, for each of the counts."""
+    peaks, done = [], 0
+    frames: Iterator[np.ndarray] = iter(clip)
+    with VideoWriter(folder / "long.mp4", clip.fps) as writer:
+        for count in counts:
+            for frame in islice(frames, count - done):
+                writer.write(frame)
+            done = count
+            peaks.append(status("VmHWM"))
+    return peaks
+
+
+def table(rows: dict[str, dict[str, Any]], counts: list[int]) -> list[str]:
+    """One line a renderer."""
+    lines = ["| drawn | " + " | ".join(f"{count:,} frames" for count in counts) + " | more | frames a second |"]
+    lines.append("|" + "---|" * (len(counts) + 3))
+    for name, row in rows.items():
+        cells = [f"{peak / MEGABYTE:.0f} MB" for peak in row["peaks"]]
+        more = (row["peaks"][-1] - row["peaks"][0]) / MEGABYTE
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {more:.0f} MB | {row['rate']:.1f} |")
+    return lines
+
+
+def main(given: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.long_clip", description=__doc__)
+    add = parser.add_argument
+    add("weights", type=Path, nargs="?", help="a system's checkpoint (default: the embedded one)")
+    add("--out", type=Path, required=True, help="the file to write, JSON")
+    add("--counts", nargs="+", type=int, default=[100, 2000], help="frames after which the peak is read")
+    add("--person", default="P008")
+    add("--motion", default="walk", choices=list(MOTIONS))
+    add("--size", type=int, default=128, help="height and width of the frames, pixels")
+    arguments = parser.parse_args(given)
+    counts = sorted(arguments.counts)
+    with sentences(False), Bars() as bars, tempfile.TemporaryDirectory() as folder:
+        system = choose_system("learned", arguments.weights)
+        pipe = Pipeline.from_pretrained(renderer="geometric", device="cpu", progress=bars)
+        motion = repeated(make_motion(arguments.motion), counts[-1])
+        geometric = pipe.imitate(outdoor(arguments.person), motion, look=Look(arguments.size))
+        rows: dict[str, dict[str, Any]] = {}
+        for name, clip in (("by geometry", geometric), ("by the system, steadied", geometric.drawn_by(system))):
+            bars.stage(f"Drawing {counts[-1]} frames {name}", None)
+            (Path(folder) / "long.mp4").unlink(missing_ok=True)
+            forget_peak()
+            began = time.perf_counter()
+            peaks = draw(clip, counts, Path(folder))
+            rows[name] = {"peaks": peaks, "rate": counts[-1] / (time.perf_counter() - began)}
+        bars.done()
+        settings = {key: value for key, value in vars(arguments).items() if key != "out"}
+        settings["weights"] = arguments.weights.name if arguments.weights else "embedded"
+        results = {"machine": describe(pipe.device), "settings": settings, "rows": rows}
+        with whole(arguments.out, overwrite=True) as draft:
+            draft.write_text(json.dumps(results, indent=1) + "\n")
+        tell("\n".join(table(rows, counts)))
+
+
+if __name__ == "__main__":
+    main()
