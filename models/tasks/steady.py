@@ -24,13 +24,13 @@ from warpkit.models.tasks.learned import Drawn, LearnedRenderer, person
 
 CUT = 20.0
 """Degrees that a person turns between frames which do not follow one another, but are other views."""
-ALIKE = 0.3
+ALIKE = 0.1
 """Difference of colours, of a range of two, at which what came before lasts 1/e as long."""
 NEAR = 5
 """Pixels along a side of the squares that colours are compared over, and that outlines are averaged within."""
 COARSE = 4
 """Pixels for each sample along a side of the flow beside the body."""
-LEAST = 1 / 4096
+LEAST = 1 / 256
 """Alpha nearer to nought or one is taken for that far from it, so that its odds are finite. The smaller, the steeper
 are averages of edges: with this they are as steep as the network's."""
 NONE = 1 / 1024
@@ -42,7 +42,7 @@ class _Before:
     """What the average is, in the last picture."""
 
     added: Tensor
-    """[1, 5, h, w]: what colours have more than the geometric picture; log odds of alpha; 1 where the body lies."""
+    """[1, 5, h, w]: what colours, and log odds of alpha, have more than the geometric picture; 1 where the body is."""
     vertices: Tensor
     """[1, V, 3] NDC of the picture."""
 
@@ -74,11 +74,14 @@ class SurfaceAverage:
             does not show, or shows otherwise than the average has it.
         """
         covered = (geometric.alpha > 0.5).to(colour)
-        added = torch.cat([colour - geometric.colour, _log_odds(alpha), covered], 1)
+        outline, odds = _log_odds(geometric.alpha), _log_odds(alpha)
+        added = torch.cat([colour - geometric.colour, odds - outline, covered], 1)
         if self._before is not None:
-            added = torch.cat([self._averaged(added, self._before, vertices), covered], 1)
+            # outlines waver, but no further: so nothing is left behind where the person was
+            bounds = _within(odds, torch.minimum) - outline, _within(odds, torch.maximum) - outline
+            added = torch.cat([self._averaged(added, self._before, vertices, bounds), covered], 1)
             colour = (geometric.colour + added[:, :3]).clamp(-1, 1)
-            alpha = _alpha(added[:, 3:4])
+            alpha = _alpha(outline + added[:, 3:4])
         self._before = _Before(added.contiguous(memory_format=torch.channels_last), vertices)
         return colour, alpha
 
@@ -86,8 +89,8 @@ class SurfaceAverage:
         """The next picture is the first."""
         self._before = None
 
-    def _averaged(self, added: Tensor, before: _Before, vertices: Tensor) -> Tensor:
-        """[1, 4, h, w]"""
+    def _averaged(self, added: Tensor, before: _Before, vertices: Tensor, bounds: tuple[Tensor, Tensor]) -> Tensor:
+        """[1, 4, h, w]; `bounds` of the last of them, `[1, 1, h, w]` each."""
         size, source = (added.shape[-2], added.shape[-1]), (before.added.shape[-2], before.added.shape[-1])
         flow = mesh_flow(before.vertices[:, None], vertices, self._faces, size, source_size=source)
         assert flow.visible is not None
@@ -105,10 +108,8 @@ class SurfaceAverage:
         # what differs shortens the time, so that it means the same at any frame rate
         kept = torch.exp2(-torch.exp((unlike / ALIKE).square().clamp(max=30)) / self._steps)
         colour = torch.lerp(added[:, :3], carried[:, :3], torch.where(seen, kept, 0))
-        now = added[:, 3:4]
-        # an outline wavers, but no further: so nothing is left behind where the person was
-        then = carried[:, 3:4].clamp(_within(now, torch.minimum), _within(now, torch.maximum))
-        return torch.cat([colour, torch.lerp(now, then, torch.where(seen, 2 ** (-1 / self._steps), 0.0))], 1)
+        kept = torch.where(seen, 2 ** (-1 / self._steps), 0.0)
+        return torch.cat([colour, torch.lerp(added[:, 3:4], carried[:, 3:4].clamp(*bounds), kept)], 1)
 
 
 class Steady:
