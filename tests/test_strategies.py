@@ -46,7 +46,8 @@ def test_a_study_that_was_stopped_goes_on_and_refuses_other_settings(tmp_path, c
     main(command)
     runs = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("*/results.json")}
     assert {name: run["steps"] for name, run in runs.items()} == {"texture-0": 2}
-    assert all(len(run["pairs"][shots]["psnr/person"]) == 2 for run in runs.values() for shots in ("2", "4"))
+    for metric in ("psnr/person", "psnr_halved/person"):
+        assert all(len(run["pairs"][shots][metric]) == 2 for run in runs.values() for shots in ("2", "4"))
     assert "`texture`" in (tmp_path / "summary.md").read_text()
     assert (tmp_path / "sheet.png").exists()
     before = (tmp_path / "texture-0" / "results.json").stat().st_mtime_ns

@@ -120,11 +120,11 @@ STRATEGIES: dict[str, Strategy] = {
     "texture": Strategy("warped", None),
     "attention": Strategy("warped", AttentionFusion, spade=True),
     "attention_pixel": Strategy("warped", partial(AttentionFusion, norm="pixel"), spade=True),
-    "attention_residual": Strategy("warped", partial(AttentionFusion, residual=True), spade=True),
     "attention_adain": Strategy("warped", AttentionAdaINFusion),
     "add": Strategy("warped", lambda channels: SumFusion(channels, mean=False, gated=False)),
     "mean": Strategy("warped", lambda channels: SumFusion(channels, mean=True, gated=False)),
     "gate_add": Strategy("warped", lambda channels: SumFusion(channels, mean=False, gated=True)),
     "gate_mean": Strategy("warped", lambda channels: SumFusion(channels, mean=True, gated=True)),
 }
-"""Section 5.3's seven; the public code's AdaIN attention beside the paper's, and two that tell what SPADE costs."""
+"""Section 5.3's seven; beside the paper's attention the public code's with AdaIN, and one that tells what SPADE's
+normalisation costs."""
