@@ -38,6 +38,18 @@ def test_square_holds_the_motion_and_stays_in_the_picture_where_it_fits() -> Non
     assert framing.left < 300 < 500 < framing.left + framing.side
 
 
+@pytest.mark.parametrize("size", [(1000, 800), (300, 250)])
+def test_square_holds_a_motion_that_leaves_the_picture(size: tuple[int, int]) -> None:
+    joints = torch.tensor([[[0.0, 0.7, 0], [0.0, -0.9, 0]]]).expand(5, 2, 3)
+    for way in ((-150.0, 400.0), (400.0, 1150.0)):
+        across = torch.stack([torch.linspace(*way, 5), torch.linspace(160, 1100, 5)], -1)
+        framing = frame_motion(joints, Camera(torch.full((5,), 200.0), across), size, 256)
+        assert framing.left <= way[0]
+        assert framing.left + framing.side >= way[1]
+        assert framing.top <= 160 - 0.7 * 200
+        assert framing.top + framing.side >= 1100 + 0.9 * 200
+
+
 def test_framing_round_a_box_is_square_and_centred() -> None:
     framing = frame_round((10, 20, 50, 120), 0.1, 64)
     assert framing.side == 120

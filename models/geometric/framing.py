@@ -94,7 +94,7 @@ def frame_round(box: tuple[float, float, float, float], margin: float, size: int
 
 
 def frame_motion(points: Tensor, camera: Camera, picture: tuple[int, int], size: int) -> Framing:
-    """The square that holds a whole motion with a little air, inside `picture` as far as that fits.
+    """The square that holds a whole motion with a little air, and lies inside `picture` as far as that leaves room.
 
     `points` `[T, N, 3]` of the body in body space, `camera` of T frames in the picture's pixels, `picture` (height,
     width).
@@ -104,11 +104,15 @@ def frame_motion(points: Tensor, camera: Camera, picture: tuple[int, int], size:
     low = pixels.amin((0, 1)) - 0.06 * tall
     high = pixels.amax((0, 1)) + 0.06 * tall
     framing = frame_round((*low.tolist(), *high.tolist()), 0.0, size)
-    height, width = picture
+    side = framing.side
 
-    def shifted(start: float, length: int) -> float:
-        if framing.side >= length:
-            return start if start < 0 and start + framing.side > length else (length - framing.side) / 2
-        return min(max(start, 0.0), length - framing.side)
+    def shifted(start: float, length: int, first: float, last: float) -> float:
+        if side < length:
+            start = min(max(start, 0.0), length - side)
+        elif start >= 0 or start + side <= length:
+            start = (length - side) / 2
+        return min(max(start, last - side), first)  # but nothing of the motion is cut off
 
-    return Framing(shifted(framing.left, width), shifted(framing.top, height), framing.side, size)
+    (x0, y0), (x1, y1) = low.tolist(), high.tolist()
+    left, top = shifted(framing.left, picture[1], x0, x1), shifted(framing.top, picture[0], y0, y1)
+    return Framing(left, top, side, size)

@@ -58,11 +58,12 @@ def notes(sources: Sequence[Source], person: int | None, model: BodyModel) -> tu
     return tuple(told)
 
 
-def in_frames(shown: Shown, framed: Body, model: BodyModel, shape: tuple[int, int]) -> list[str]:
+def in_frames(shown: Shown, framed: Body, model: BodyModel, shape: tuple[int, int], *, staying: bool) -> list[str]:
     """Sentences about whoever is shown as the bodies `framed` in frames of a shape (height, width)."""
     told = []
     if leaves(framed, model, shape):
-        told.append("the person leaves the picture for a part of the time: --camera stay keeps them in place")
+        instead = "--frame square shows all of them" if staying else "--camera stay keeps them in place"
+        told.append(f"the person leaves the picture for a part of the time: {instead}")
     return told + enlarged(shown.givers or shown.sources, framed)
 
 

@@ -114,7 +114,11 @@ class Studio:
                 video=sound,
                 beside=beside,
                 shadow=shadow,
-                notes=(*shown.notes, *in_frames(shown, framing.body(bodies), self.model, framing.shape), *told),
+                notes=(
+                    *shown.notes,
+                    *in_frames(shown, framing.body(bodies), self.model, framing.shape, staying=course.camera == "stay"),
+                    *told,
+                ),
                 views=shown.views,
                 givers=shown.givers,
                 steady=look.steady,
