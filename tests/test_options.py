@@ -49,6 +49,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "person": ("2", 2),
     "renderer": ("geometric", "geometric"),
     "weights": ("my.safetensors", Path("my.safetensors")),
+    "personalize": ("50", 50),
     "side_by_side": (None, True),
     "cache": (None, False),
     "steps": ("7", 7),

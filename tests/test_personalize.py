@@ -15,15 +15,16 @@ pytest.importorskip("scipy", reason="needs the extra [person]")
 import warpkit.models.tasks.personalize as module
 from warpkit.models.bodies import JOINTS, Body, Camera, load_body
 from warpkit.models.cache import Cache
+from warpkit.models.data.motion_library import make_motion
 from warpkit.models.data.person import PersonSamples
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.errors import InputError
 from warpkit.models.recovery import Person
 from warpkit.models.systems.liquid_warping import Critics, build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks import Adaptation, Pipeline
+from warpkit.models.tasks import Adaptation, Look, Pipeline, Turn, studio
 from warpkit.models.tasks.sources import Source
-from warpkit.models.training import load_checkpoint
+from warpkit.models.training import Outcome, load_checkpoint
 
 SIZE = 64
 
@@ -175,6 +176,38 @@ def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monk
         next(system.generator.parameters()).add_(1.0)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         pipe.personalize(["photo.jpg"], again, Adaptation(2, SIZE, low_memory=True), overwrite=True)
+
+
+def test_a_task_draws_with_the_system_adapted_to_the_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "read_sources", lambda *arguments, **options: [source()])
+    monkeypatch.setattr(studio, "read_sources", lambda *arguments, **options: [source()])
+    monkeypatch.setattr(module, "find_critics", lambda *arguments: (Critics(), {}))
+    system = build("small")
+    pipe = Pipeline(load_body(), system, torch.device("cpu"), cache=Cache(tmp_path))
+    photo = source().image
+
+    def drawn(**options: int) -> np.ndarray:
+        return pipe.view([photo], Turn(20.0), look=Look(SIZE, "white"), **options).frame(0)
+
+    plain, adapted = drawn(), drawn(personalize=2)
+    assert not np.array_equal(plain, adapted)
+    assert np.abs(plain.astype(int) - adapted).mean() < 5  # of the same person
+    assert pipe.system is system
+    monkeypatch.setattr(module.Trainer, "fit", lambda trainer: pytest.fail("trained again"))
+    assert np.array_equal(drawn(personalize=2), adapted)
+    moving = pipe.imitate([photo], make_motion("wave", fps=2.0), look=Look(SIZE, "white"), personalize=2)
+    assert moving.renderer.system is not system
+    monkeypatch.setattr(module.Trainer, "fit", lambda trainer: Outcome(1, "diverged"))
+    with pytest.raises(InputError, match="diverged after 1 steps"):
+        drawn(personalize=3)
+    monkeypatch.setattr(module.Trainer, "fit", lambda trainer: Outcome(1, "asked"))
+    with pytest.raises(KeyboardInterrupt):
+        drawn(personalize=3)
+    with pytest.raises(InputError, match="0 or more, not -1"):
+        drawn(personalize=-1)
+    pipe.system = None
+    with pytest.raises(InputError, match="nothing to adapt"):
+        drawn(personalize=2)
 
 
 def test_a_fresh_global_discriminator_and_no_other_judges() -> None:

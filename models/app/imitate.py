@@ -61,6 +61,7 @@ def imitate(
     fps: options.Fps = None,
     renderer: options.RendererName = None,
     weights: options.Weights = None,
+    personalize: options.Personalize = 0,
     frames: options.Frames = None,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")
@@ -104,9 +105,11 @@ def imitate(
         )
         clips: Iterator[Clip | Together]
         if folder:
-            clips = pipe.each(roles, travel=travel, turn=turn, look=look, side_by_side=side_by_side)
+            clips = pipe.each(
+                roles, travel=travel, turn=turn, look=look, personalize=personalize, side_by_side=side_by_side
+            )
         elif len(roles) > 1:
-            clips = iter([pipe.together(roles, travel=travel, turn=turn, look=look)])
+            clips = iter([pipe.together(roles, travel=travel, turn=turn, look=look, personalize=personalize)])
         else:
             one = pipe.imitate(
                 photos,
@@ -116,6 +119,7 @@ def imitate(
                 look=look,
                 reference_person=roles[0].reference_person,
                 person=person,
+                personalize=personalize,
                 side_by_side=side_by_side,
             )
             clips = iter([one])

@@ -70,6 +70,15 @@ Weights = Annotated[
         "--weights", help="A checkpoint of `warpkit train` or `personalize` that draws in place of the embedded one."
     ),
 ]
+Personalize = Annotated[
+    int,
+    typer.Option(
+        "--personalize",
+        min=0,
+        metavar="STEPS",
+        help="Adapt the network to the person first, so many steps (the paper's: 100); the cache keeps it.",
+    ),
+]
 Frames = Annotated[Path | None, typer.Option("--frames", help="Also write the frames as PNG files into this folder.")]
 Cached = Annotated[
     bool,

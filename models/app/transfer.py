@@ -47,6 +47,7 @@ def transfer(
     fps: options.Fps = None,
     renderer: options.RendererName = None,
     weights: options.Weights = None,
+    personalize: options.Personalize = 0,
     frames: options.Frames = None,
     force: options.Force = False,
     debug: options.Debug = False,
@@ -89,5 +90,6 @@ def transfer(
             look=look,
             reference_person=reference_person,
             person=person,
+            personalize=personalize,
         )
         write(result, out, bars, frames=frames, labels=turn.labels, sheet=sheet, force=force)

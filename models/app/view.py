@@ -31,6 +31,7 @@ def view(
     fps: options.Fps = None,
     renderer: options.RendererName = None,
     weights: options.Weights = None,
+    personalize: options.Personalize = 0,
     frames: options.Frames = None,
     force: options.Force = False,
     debug: options.Debug = False,
@@ -52,5 +53,5 @@ def view(
             cache=cache,
             progress=bars,
         )
-        result = pipe.view(photos, turn, look=look, person=person)
+        result = pipe.view(photos, turn, look=look, person=person, personalize=personalize)
         write(result, out, bars, frames=frames, labels=turn.labels, sheet=sheet, force=force)

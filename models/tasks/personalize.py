@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -13,13 +14,14 @@ from warpkit.models.bodies import BodyModel, body_digest, on_device
 from warpkit.models.cache import NO_CACHE, Cache, code, digest
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.person import PersonSamples, Photo
+from warpkit.models.errors import InputError
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.media.output import check_output, whole
 from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, build, load_embedded
-from warpkit.models.systems.liquid_warping.checkpoints import FORMAT
+from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
 from warpkit.models.tasks.choices import Adaptation
 from warpkit.models.tasks.notices import notes
 from warpkit.models.tasks.sources import Photos, Source, gather, read_sources
@@ -97,6 +99,33 @@ def personalize(
         if key is not None:
             cache.keep("weights", key, out.read_bytes(), "safetensors")
     return outcome
+
+
+def adapted(
+    photos: Photos,
+    how: Adaptation,
+    *,
+    system: LiquidWarping,
+    model: BodyModel,
+    device: torch.device,
+    person: int | None = None,
+    progress: Progress = SILENT,
+    cache: Cache = NO_CACHE,
+) -> LiquidWarping:
+    """A system that `personalize` made of `system` and `photos`, its arguments; the cache knows it the second time.
+
+    Raises InputError where its training diverged, and KeyboardInterrupt where it was interrupted.
+    """
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "person.safetensors"
+        outcome = personalize(
+            photos, out, how, system=system, model=model, device=device, person=person, progress=progress, cache=cache
+        )
+        if outcome.reason == "asked":
+            raise KeyboardInterrupt
+        if outcome.reason != "finished":
+            raise InputError(f"adapting to the person {outcome.reason} after {outcome.step} steps: take fewer, or none")
+        return load(out)
 
 
 def person_trainer(

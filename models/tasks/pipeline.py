@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from warpkit.models.tasks.choices import (
     Look,
     RendererName,
     Travel,
-    check_size,
     check_still,
     choose_device,
     choose_system,
@@ -104,6 +104,7 @@ class Pipeline(Studio):
         look: Look = Look(),
         reference_person: int | None = None,
         person: int | None = None,
+        personalize: int = 0,
         side_by_side: bool = False,
     ) -> Clip:
         """The person in `photos` moving as `motion` does (section 3.6 of Liquid Warping GAN with Attention).
@@ -116,10 +117,13 @@ class Pipeline(Studio):
             look: of the frames.
             reference_person: who of a video with several people, see `Role`; None: the largest.
             person: of the photos.
+            personalize: steps of adapting the system to the person first, as `personalize` does at the frames' size;
+                the paper's are 100. The cache keeps the outcome.
             side_by_side: frames `[size, 3 size, 3]`: first photo, reference, result.
         """
         role = Role(photos, motion, reference_person, person)
-        return next(self.each([role], travel=travel, turn=turn, look=look, side_by_side=side_by_side))
+        options: Any = {"travel": travel, "turn": turn, "look": look, "side_by_side": side_by_side}
+        return next(self.each([role], personalize=personalize, **options))
 
     def each(
         self,
@@ -128,6 +132,7 @@ class Pipeline(Studio):
         travel: Travel = Travel(),
         turn: Turn = Turn(),
         look: Look = Look(),
+        personalize: int = 0,
         side_by_side: bool = False,
     ) -> Iterator[Clip]:
         """`imitate` for each of `roles`, one after the other; photos and motions that they share are read once.
@@ -136,15 +141,15 @@ class Pipeline(Studio):
 
         Args:
             roles: who does what; `place` means nothing here.
-            travel, turn, look, side_by_side: as of `imitate`.
+            travel, turn, look, personalize, side_by_side: as of `imitate`.
         """
         for role in roles:
             check_side_by_side(side_by_side, look, check_mode(role, travel, look))
-        self._check_inputs(look, *(role.photos for role in roles))
-        return self._each(roles, travel, turn, look, side_by_side)
+        self._check_inputs(look, *(role.photos for role in roles), personalize=personalize)
+        return self._each(roles, travel, turn, look, personalize, side_by_side)
 
     def _each(
-        self, roles: Sequence[Role], travel: Travel, turn: Turn, look: Look, side_by_side: bool
+        self, roles: Sequence[Role], travel: Travel, turn: Turn, look: Look, personalize: int, side_by_side: bool
     ) -> Iterator[Clip]:
         photos = [(*map(_key, role.photos), role.person) for role in roles]
         motions = [(_key(role.motion), role.reference_person) for role in roles]
@@ -155,7 +160,7 @@ class Pipeline(Studio):
             with torch.no_grad():
                 if who not in people:
                     people = {key: people[key] for key in people if key in photos[number:]}
-                    people[who] = self._gathered(role.photos, look, role.person)
+                    people[who] = self._gathered(role.photos, look, role.person, personalize)
                 if what not in references:
                     references[what] = self._reference(role.motion, look, role.reference_person)
                 shown = people[who].with_notes(crowd(references[what], role.reference_person))
@@ -163,7 +168,13 @@ class Pipeline(Studio):
             yield clip
 
     def together(
-        self, roles: Sequence[Role], *, travel: Travel = Travel(), turn: Turn = Turn(), look: Look = Look()
+        self,
+        roles: Sequence[Role],
+        *,
+        travel: Travel = Travel(),
+        turn: Turn = Turn(),
+        look: Look = Look(),
+        personalize: int = 0,
     ) -> Together:
         """Several people in one picture, each with a motion of their own, or as one of the people of a video.
 
@@ -176,12 +187,13 @@ class Pipeline(Studio):
             travel: as of `imitate`; "follow" keeps the middle of all of them.
             turn: likewise.
             look: of the frames.
+            personalize: likewise, to each of them.
         """
         modes = [check_mode(role, travel, look) for role in roles]
         check_together(roles, "copy" in modes, look.background == "reference")
-        self._check_inputs(look, *(role.photos for role in roles))
+        self._check_inputs(look, *(role.photos for role in roles), personalize=personalize)
         with torch.no_grad():
-            people = [self._gathered(role.photos, look, role.person) for role in roles]
+            people = [self._gathered(role.photos, look, role.person, personalize) for role in roles]
             asked = [(role.motion, number) for role, number in zip(roles, who_drives(roles), strict=True)]
             references = in_step(asked, self.model, look.fps, self.progress, self.cache)
             standing = placed(people, roles, references, self.model)
@@ -190,7 +202,13 @@ class Pipeline(Studio):
             return Together(clips, draw_order(course.bodies, self.model, course.fps))
 
     def view(
-        self, photos: Photos, turn: Turn = Turn(range(0, 360, 5)), *, look: Look = Look(), person: int | None = None
+        self,
+        photos: Photos,
+        turn: Turn = Turn(range(0, 360, 5)),
+        *,
+        look: Look = Look(),
+        person: int | None = None,
+        personalize: int = 0,
     ) -> Clip:
         """The person in `photos`, in the pose of the first one, seen from elsewhere; a frame for each view of `turn`.
 
@@ -201,11 +219,12 @@ class Pipeline(Studio):
             turn: the views.
             look: of the frames.
             person: of the photos.
+            personalize: as of `imitate`.
         """
-        check_size(look.size, self.system)
         check_still(look, freeze=turn.freeze)
+        self._check_inputs(look, photos, personalize=personalize)
         with torch.no_grad():
-            return self._clip(self._gathered(photos, look, person), look, turn)
+            return self._clip(self._gathered(photos, look, person, personalize), look, turn)
 
     def transfer(
         self,
@@ -218,6 +237,7 @@ class Pipeline(Studio):
         look: Look = Look(),
         reference_person: int | None = None,
         person: int | None = None,
+        personalize: int = 0,
     ) -> Clip:
         """The person in `photos` in what others wear: in their own pose, seen from elsewhere, or moving.
 
@@ -233,6 +253,7 @@ class Pipeline(Studio):
             look: of the frames.
             reference_person: as of `imitate`.
             person: of the photos; of others' photos it is the largest.
+            personalize: as of `imitate`; to the person, not to what others give.
         """
         if not wear:
             raise InputError("nobody was named whose clothes are to be worn")
@@ -241,7 +262,7 @@ class Pipeline(Studio):
             check_mode(Role(photos, motion, reference_person, person), travel, look)
         else:
             check_still(look, travel, turn.freeze, reference_person)
-        self._check_inputs(look, photos, *(other.photos for other in wear))
+        self._check_inputs(look, photos, *(other.photos for other in wear), personalize=personalize)
         with torch.no_grad():
             people = [self._read(photos, person), *(self._read(other.photos, None) for other in wear)]
             told = [
@@ -249,6 +270,7 @@ class Pipeline(Studio):
             ]
             resolution = resolution_of(look, people[0])
             shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
+            shown = replace(shown, system=self._adapted(photos, look, person, personalize))
             reference = None if motion is None else self._reference(motion, look, reference_person)
             told += [] if reference is None else crowd(reference, reference_person)
             return self._clip(shown.with_notes(told), look, turn, reference, travel)

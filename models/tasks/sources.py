@@ -23,6 +23,7 @@ from warpkit.models.media.tensors import to_tensor
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import Detection, Person, recover_detection
 from warpkit.models.recovery.crops import Square
+from warpkit.models.systems.liquid_warping import LiquidWarping
 
 Photos = Sequence[str | Path | np.ndarray]
 """Pictures of one person: files or uint8 RGB arrays `[H, W, 3]`."""
@@ -100,6 +101,8 @@ class Shown:
     """The pictures that the appearance was gathered from, at any resolution; None: those of the sources."""
     givers: list[Source] | None = None
     """The photos of the views, in their order; None: the sources."""
+    system: LiquidWarping | None = None
+    """What draws them in place of the pipeline's: that one adapted to them."""
 
     def with_notes(self, more: Sequence[str]) -> "Shown":
         """The same with `more` to tell, before the rest."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from warpkit.models.bodies import BodyModel, body_digest
 from warpkit.models.cache import NO_CACHE, Cache, content
 from warpkit.models.data.motion import Motion
+from warpkit.models.errors import InputError
 from warpkit.models.geometric.camera_path import Plates
 from warpkit.models.geometric.framing import Framing
 from warpkit.models.media.images import check_readable, parse_color
@@ -19,7 +20,7 @@ from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.beside import Beside
-from warpkit.models.tasks.choices import Look, Travel, check_shape, check_size
+from warpkit.models.tasks.choices import Adaptation, Look, Travel, check_shape, check_size
 from warpkit.models.tasks.clip import Clip, filling, make_plate, passing
 from warpkit.models.tasks.course import Course, moving, standing_still
 from warpkit.models.tasks.imitate import Reference, resolve_motion
@@ -31,6 +32,8 @@ from warpkit.models.tasks.view import Turn
 
 MOST_RESOLUTION = 2048
 """Pixels along a side of views on a whole photo: more is not gathered."""
+LEAST_ADAPTED = 64
+"""Pixels along a side at which a system is adapted, at least."""
 
 
 class Studio:
@@ -50,13 +53,36 @@ class Studio:
     def _read(self, photos: Photos, person: int | None) -> list[Source]:
         return read_sources(photos, self.model, person=person, progress=self.progress, cache=self.cache)
 
-    def _gathered(self, photos: Photos, look: Look, person: int | None) -> Shown:
+    def _gathered(self, photos: Photos, look: Look, person: int | None, personalize: int = 0) -> Shown:
         sources = self._read(photos, person)
         appearance = gather(sources, self.model, resolution_of(look, sources), self.progress, self.cache)
-        return Shown(sources, appearance, notes(sources, person, self.model))
+        system = self._adapted(photos, look, person, personalize)
+        return Shown(sources, appearance, notes(sources, person, self.model), system=system)
 
-    def _check_inputs(self, look: Look, *people: Photos) -> None:
-        """Raises InputError for what cannot be read, or not drawn, before long work."""
+    def _adapted(self, photos: Photos, look: Look, person: int | None, steps: int) -> LiquidWarping | None:
+        """The system adapted to somebody, at the size of the frames; None where no step is asked for."""
+        if steps == 0 or self.system is None:
+            return None
+        from warpkit.models.tasks.personalize import adapted
+
+        with torch.enable_grad():
+            return adapted(
+                photos,
+                Adaptation(steps, max(LEAST_ADAPTED, look.size // 8 * 8)),
+                system=self.system,
+                model=self.model,
+                device=self.device,
+                person=person,
+                progress=self.progress,
+                cache=self.cache,
+            )
+
+    def _check_inputs(self, look: Look, *people: Photos, personalize: int = 0) -> None:
+        """Raises InputError for what cannot be read, not drawn or not adapted, before long work."""
+        if personalize < 0:
+            raise InputError(f"personalize must be the steps of adapting to the person, 0 or more, not {personalize}")
+        if personalize and self.system is None:
+            raise InputError("geometry has nothing to adapt to a person: leave out personalize, or take a network")
         for photo in (photo for photos in people for photo in photos if not isinstance(photo, np.ndarray)):
             check_readable(Path(photo), "picture")
         check_size(look.size, self.system)
@@ -110,7 +136,7 @@ class Studio:
                 plate,
                 fps=course.fps,
                 device=self.device,
-                system=self.system,
+                system=shown.system or self.system,
                 video=sound,
                 beside=beside,
                 shadow=shadow,
