@@ -173,14 +173,17 @@ class Painter:
     def draw(self, body: Body, size: tuple[int, int]) -> Drawn:
         window = self.windows(self.count)
         self.count += 1
-        clothed = SQUARE[None].clone()
-        under = painted(window.body(body).camera.project(clothed, window.size), window.size)
+        under, clothed = self.by_geometry(body, size, window)
         wavering = noise(self.chance, 3, size)
         wavering = F.pad(wavering, (0, 64, 0, 64))[
             ..., window.top : window.top + window.height, window.left : window.left + window.width
         ]
         rendered = SimpleNamespace(colour=under.colour + 0.1 * wavering, alpha=under.alpha, geometric=under)
         return Drawn(rendered, window, clothed)  # type: ignore[arg-type]
+
+    def by_geometry(self, body: Body, size: tuple[int, int], window: Window) -> tuple[Geometric, Tensor]:
+        clothed = SQUARE[None].clone()
+        return painted(window.body(body).camera.project(clothed, window.size), window.size), clothed
 
     def layer(self, colour: Tensor, alpha: Tensor, window: Window, body: Body, size: tuple[int, int]) -> Layer:
         return Layer(colour, alpha, (window.top, window.left))
@@ -207,6 +210,22 @@ def test_the_window_that_the_network_draws_in_does_not_matter() -> None:
     moving = drawn_steadily(lambda index: Window(8 * (index % 2), 4 * (index % 3), 56 + 8 * (index % 2), 52), [0.0] * 6)
     torch.testing.assert_close(moving, whole, atol=1e-4, rtol=0)
     assert (whole - drawn_steadily(lambda _: Window(0, 0, 80, 64), [0.0])).abs().max() > 0.05
+
+
+def test_systems_that_correct_no_picture_are_steadied_alike() -> None:
+    layers = []
+    for corrects in (True, False):
+        painter = Painter(lambda _: Window(0, 0, 80, 64))
+        steady = Steady(painter, 25.0, STEADY)  # type: ignore[arg-type]
+        for index in range(4):
+            drawn = painter.draw(walking(index), (80, 64))
+            if not corrects:
+                drawn.rendered.geometric = None  # type: ignore[misc]
+                drawn = drawn._replace(vertices=None)
+            layer = steady(drawn, walking(index), (80, 64))
+        layers.append(layer)
+    assert torch.equal(layers[0].colour, layers[1].colour)
+    assert torch.equal(layers[0].alpha, layers[1].alpha)
 
 
 def test_views_far_apart_are_each_by_themselves() -> None:
