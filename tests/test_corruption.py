@@ -195,6 +195,9 @@ def test_names_that_no_file_can_have_are_sentences(name: str, tmp_path: Path, wh
     sentence_of(command("imitate", good, "--motion", "walk", "--background", name, *out))
     sentence_of(command("imitate", good, "--motion", "walk", "--weights", name, *out))
     sentence_of(command("imitate", good, "--motion", "walk", "--out", f"{tmp_path}/{'x' * 300}.mp4"))
+    sentence_of(command("imitate", good, "--and", f"{name}+{name}:2", "--motion", "walk", *out))
+    long = ["--motion", "walk", "--motion", "wave", "--out", f"{tmp_path}/{'x' * 300}"]
+    sentence_of(command("imitate", good, *long))
     sentence_of(command("transfer", good, "--wear", f"{name}:upper", "--out", tmp_path / "a.png"))
     assert list(tmp_path.iterdir()) == [good]
 

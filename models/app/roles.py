@@ -32,7 +32,7 @@ def _somebody(text: str) -> tuple[list[Path], int | None]:
 
 def is_folder(out: Path, videos: int) -> bool:
     """Whether `out` is a folder for videos: it is one, or could be, and there are several to write."""
-    return out.is_dir() or (not out.suffix and videos > 1)
+    return os.path.isdir(out) or (not out.suffix and videos > 1)
 
 
 def check_one_each(numbers: Sequence[int], places: Sequence[str], frames: Path | None) -> int | None:
