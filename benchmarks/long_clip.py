@@ -1,4 +1,4 @@
-"""Memory while a long clip is drawn and encoded: the most that is resident after 100 frames, and after 2,000.
+"""Memory while a long clip is drawn and encoded: the most that is resident, and what is in use, by count of frames.
 
 `python -m benchmarks.long_clip WEIGHTS --out benchmarks/results/long-clip.json` (Linux): by geometry, and by the
 trained system, steadied; at a small size, since it is the count of frames that matters.
@@ -40,17 +40,23 @@ def repeated(motion: Motion, frames: int) -> Motion:
     return replace(motion, rotations=motion.rotations[index], path=motion.path[index], scale=motion.scale[index])
 
 
-def forget_peak() -> None:
-    """What is resident now is the most from here on."""
+def in_use() -> int:
+    """Bytes that are resident once free pages, which the allocator would keep, are given back."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+    return status("VmRSS")
+
+
+def forget_peak() -> None:
+    """What is resident now is the most from here on."""
+    in_use()
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def draw(clip: Clip, counts: list[int], folder: Path) -> list[int]:
-    """Bytes that were resident at most until so many frames were drawn and encoded, for each of the counts."""
-    peaks, done = [], 0
+def draw(clip: Clip, counts: list[int], folder: Path) -> tuple[list[int], list[int]]:
+    """Bytes that were resident at most until so many frames were drawn and encoded, and that are in use then."""
+    peaks, used, done = [], [], 0
     frames: Iterator[np.ndarray] = iter(clip)
     with VideoWriter(folder / "long.mp4", clip.fps) as writer:
         for count in counts:
@@ -58,17 +64,19 @@ def draw(clip: Clip, counts: list[int], folder: Path) -> list[int]:
                 writer.write(frame)
             done = count
             peaks.append(status("VmHWM"))
-    return peaks
+            used.append(in_use())
+    return peaks, used
 
 
 def table(rows: dict[str, dict[str, Any]], counts: list[int]) -> list[str]:
     """One line a renderer."""
-    lines = ["| drawn | " + " | ".join(f"{count:,} frames" for count in counts) + " | more | frames a second |"]
+    lines = ["| drawn | " + " | ".join(f"{count:,} frames" for count in counts) + " | more in use | frames a second |"]
     lines.append("|" + "---|" * (len(counts) + 3))
     for name, row in rows.items():
-        cells = [f"{peak / MEGABYTE:.0f} MB" for peak in row["peaks"]]
-        more = (row["peaks"][-1] - row["peaks"][0]) / MEGABYTE
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {more:.0f} MB | {row['rate']:.1f} |")
+        both = zip(row["peaks"], row["used"], strict=True)
+        cells = [f"{peak / MEGABYTE:.0f} MB, {used / MEGABYTE:.0f} in use" for peak, used in both]
+        more = (row["used"][-1] - row["used"][0]) / MEGABYTE
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {more:.1f} MB | {row['rate']:.1f} |")
     return lines
 
 
@@ -94,8 +102,8 @@ def main(given: list[str] | None = None) -> None:
             (Path(folder) / "long.mp4").unlink(missing_ok=True)
             forget_peak()
             began = time.perf_counter()
-            peaks = draw(clip, counts, Path(folder))
-            rows[name] = {"peaks": peaks, "rate": counts[-1] / (time.perf_counter() - began)}
+            peaks, used = draw(clip, counts, Path(folder))
+            rows[name] = {"peaks": peaks, "used": used, "rate": counts[-1] / (time.perf_counter() - began)}
         bars.done()
         settings = {key: value for key, value in vars(arguments).items() if key != "out"}
         settings["weights"] = arguments.weights.name if arguments.weights else "embedded"
