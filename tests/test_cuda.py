@@ -231,3 +231,24 @@ def test_more_than_two_billion_pixels() -> None:
     expected = warpkit.rasterize(vertices.cuda(), faces.cuda(), (1024, 1024))
     for image in (0, batch // 2, batch - 1):
         assert all(torch.equal(one[image], two[0]) for one, two in zip(found, expected, strict=True))
+
+
+def test_a_function_played_from_graphs_gives_what_it_gives() -> None:
+    from warpkit.models.tasks.graphs import Graphs
+
+    conv = torch.nn.Conv2d(8, 8, 3, padding=1).cuda()
+
+    def function(features: Tensor, grid: Tensor, visible: Tensor | None) -> tuple[Tensor, ...]:
+        warped = warpkit.warp(features, Flow(grid, visible))
+        return conv(warped[:, 0]), warped.mean(1)
+
+    played = Graphs(function)
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        for size in (32, 48, 32, 48):
+            features = torch.randn(1, 2, 8, 64, 64, generator=generator).cuda()
+            grid = (torch.rand(1, 2, size, size, 2, generator=generator) * 2 - 1).cuda()
+            visible = (torch.rand(1, 2, size, size, generator=generator) > 0.3).cuda()
+            for shown in (visible, None):
+                for mine, expected in zip(played(features, grid, shown), function(features, grid, shown), strict=True):
+                    torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)

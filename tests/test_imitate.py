@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from warpkit.models import recovery
 from warpkit.models.bodies import Body, Camera, load_body
@@ -21,10 +22,10 @@ from warpkit.models.geometric.whole_frame import whole_frame
 from warpkit.models.media.images import read_image
 from warpkit.models.systems.liquid_warping import build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import save
-from warpkit.models.tasks import Clip, Look, Pipeline, Turn, imitate, sources
+from warpkit.models.tasks import Clip, Look, Pipeline, Turn, graphs, imitate, sources
 from warpkit.models.tasks.choices import choose_device, choose_system
 from warpkit.models.tasks.imitate import resolve_motion
-from warpkit.models.tasks.learned import STRIDE, LearnedRenderer, Window
+from warpkit.models.tasks.learned import GRAPH_STRIDE, STRIDE, LearnedRenderer, Window
 from warpkit.models.tasks.notices import notes
 from warpkit.models.tasks.sources import Source, check_one_person, read_sources
 
@@ -266,6 +267,53 @@ def test_frames_that_are_drawn_together_are_those_drawn_one_by_one(learned: Clip
     layers = list(clip.renders())
     assert len(layers) == 5
     torch.testing.assert_close(layers[0].colour, renderer(bodies[0], (SIZE, SIZE)).colour, atol=1e-4, rtol=0)
+
+
+def test_graphs_are_recorded_for_each_shape_and_the_least_used_go() -> None:
+    recorded: list[tuple[int, ...]] = []
+
+    def record(function: graphs.Function, inputs: graphs.Inputs) -> graphs.Function:
+        assert inputs[0] is not None
+        recorded.append(tuple(inputs[0].shape))
+        return function
+
+    doubled = graphs.Graphs(lambda one, other: (2 * one, torch.ones(1) if other is None else other), record)
+    for size in (3, 4, 3, 3, 4):
+        torch.testing.assert_close(doubled(torch.ones(size), None), (torch.full((size,), 2.0), torch.ones(1)))
+    assert recorded == [(3,), (4,)]
+    doubled(torch.ones(3), torch.zeros(2))
+    assert recorded == [(3,), (4,), (3,)]
+    for size in range(10, 10 + graphs.MOST - 1):
+        doubled(torch.ones(size), None)
+    recorded.clear()
+    doubled(torch.ones(3), torch.zeros(2))
+    doubled(torch.ones(4), None)
+    assert recorded == [(4,)]
+
+
+def test_frames_from_graphs_are_those_without(learned: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[graphs.Inputs] = []
+    monkeypatch.setattr(graphs, "record_graph", lambda function, inputs: shown.append(inputs) or function)
+    torch.manual_seed(1)
+    system = build("small").eval()
+    torch.nn.init.normal_(system.generator.transfer.heads.weight, std=0.05)
+    views = [source.view(SIZE) for source in learned.sources]
+    plain, played = (
+        LearnedRenderer(system, learned.model, views, learned.appearance, precision=torch.float32, graphs=graph)
+        for graph in (False, True)
+    )
+    bodies, size = learned._framed, (SIZE, SIZE)
+    for index in (0, 1, 5):
+        mine, theirs = played.draw(bodies[index], size), plain.draw(bodies[index], size)
+        assert all(side % GRAPH_STRIDE == 0 for side in mine.window.size)
+        ours, others = (on_frame(Layer(d.rendered.alpha, d.rendered.alpha, (d.window.top, d.window.left)),
+                                 d.rendered.alpha[..., : SIZE - d.window.top, : SIZE - d.window.left])[0]
+                        for d in (mine, theirs))  # fmt: skip
+        assert (ours - others).abs().mean() < 0.005
+    assert 1 <= len(shown) < 3 + 1
+    # nothing on the way looks at a value: it could not be recorded
+    with torch.no_grad():
+        make_fx(played._draw, tracing_mode="fake", _allow_non_fake_inputs=True)(*shown[0])
 
 
 def test_a_window_shows_what_the_whole_frame_would(learned: Clip) -> None:

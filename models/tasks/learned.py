@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from warpkit import Flow
 from warpkit.models.batch import Batch, Geometric, Pictures, make_batch, retarget
 from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.geometric.appearance import Appearance
@@ -15,9 +16,12 @@ from warpkit.models.geometric.renderer import GeometricRenderer, Layer
 from warpkit.models.geometric.view import View
 from warpkit.models.geometric.whole_frame import whole_frame
 from warpkit.models.systems.liquid_warping import LiquidWarping, Rendered
+from warpkit.models.tasks.graphs import Graphs
 
 STRIDE = 16
 """Windows begin at multiples of it and have such sides, so that the coarsest features lie as in the whole frame."""
+GRAPH_STRIDE = 64
+"""Likewise of the sides on a GPU, so that one graph serves many frames."""
 MARGIN = 0.1
 """Of the person's height, left free round the naked body: how far clothes and hair may reach."""
 SIGHT = 48
@@ -83,6 +87,7 @@ class LearnedRenderer:
         whole: bool = False,
         precision: torch.dtype | None = None,
         at_once: int | None = None,
+        graphs: bool | None = None,
     ) -> None:
         """On the device of `model`, where the system is moved to.
 
@@ -94,10 +99,11 @@ class LearnedRenderer:
             appearance: gathered from the views, in their order.
             whole: the network draws whole frames, of sides that are multiples of 8, even where the person is small.
                 So it is for layers that normalise over the picture.
-            precision: of the networks; None: bfloat16 on a CPU that has instructions for it (colours differ by less
-                than 1 in 255), else float32.
+            precision: of the networks; None: bfloat16 where the device has instructions for it (on a CPU colours differ
+                by less than 1 in 255), else float32.
             at_once: frames that go through the network together, at most; None: 1 on a CPU, on a GPU as many as have
                 `PIXELS`.
+            graphs: whether the network is played from CUDA graphs, see `Graphs`; None: on a GPU.
         """
         shape = appearance.shape
         self.device = shape.device
@@ -105,6 +111,9 @@ class LearnedRenderer:
         self.whole = whole or system.preset.layers != "small"
         self.precision = precision or (torch.bfloat16 if _multiplies_bfloat16(self.device) else torch.float32)
         self._at_once = at_once
+        graphs = self.device.type == "cuda" if graphs is None else graphs
+        self._side = GRAPH_STRIDE if graphs else STRIDE
+        self._network = Graphs(self._draw) if graphs else self._draw
         self._geometric = GeometricRenderer(model, appearance)
         self._corrects = system.preset.layers == "small"
         self._condition = system.condition(model)
@@ -130,7 +139,9 @@ class LearnedRenderer:
         margin = max(MARGIN * self._tall * float(body.camera.scale[0]), SIGHT)
         low, high = (pixels.amin(0) - margin).tolist(), (pixels.amax(0) + margin).tolist()
         (left, top), (right, bottom) = low, high
-        (left, width), (top, height) = _span(left, right, size[1]), _span(top, bottom, size[0])
+        (left, width), (top, height) = (
+            _span(low, high, side, self._side) for low, high, side in ((left, right, size[1]), (top, bottom, size[0]))
+        )
         return Window(top, left, height, width)
 
     def at_once(self, size: tuple[int, int]) -> int:
@@ -168,16 +179,42 @@ class LearnedRenderer:
             )
             pictured = [self.by_geometry(bodies[n], size, windows[n]) for n in chosen] if self._corrects else []
             geometric = _joined([picture for picture, _ in pictured]) if pictured else None
-            features = tuple(level.expand(len(chosen), -1, -1, -1, -1) for level in self._sources.features)
-            background = batch.target_silhouette.new_zeros(len(chosen), 3, *like)
-            with self._autocast():
-                rendered = self.system.render(
-                    replace(self._sources, features=features, background=background), batch, geometric
-                )
+            parts = (
+                () if geometric is None else (geometric.colour, geometric.seen, geometric.confidence, geometric.alpha)
+            )
+            flow = batch.flow
+            colour, alpha, *gate = self._network(batch.target_condition, flow.grid, flow.visible, *parts)
             for row, number in enumerate(chosen):
                 clothed = pictured[row][1] if pictured else None
-                drawn[number] = Drawn(_row(rendered, row), windows[number], clothed)
+                one = slice(row, row + 1)
+                rendered = Rendered(
+                    image=alpha[one] * colour[one],
+                    alpha=alpha[one],
+                    colour=colour[one],
+                    background=torch.zeros_like(colour[one]),
+                    source_images=None,
+                    source_alphas=None,
+                    geometric=None if geometric is None else geometric[one],
+                    gate=gate[0][one] if gate else None,
+                )
+                drawn[number] = Drawn(rendered, windows[number], clothed)
         return [drawn[number] for number in range(len(windows))]
+
+    def _draw(self, condition: Tensor, grid: Tensor, visible: Tensor | None, *geometric: Tensor) -> tuple[Tensor, ...]:
+        """Colour, alpha and, where there is one, gate of N frames; arguments are those of `Batch` and `Geometric`."""
+        count = len(condition)
+        batch = replace(
+            _repeated(self._batch, count), target_condition=condition, flow=Flow(grid, visible), geometric=None
+        )
+        sources = replace(
+            self._sources,
+            features=tuple(level.expand(count, -1, -1, -1, -1) for level in self._sources.features),
+            background=condition.new_zeros(count, 3, *condition.shape[-2:]),
+        )
+        with self._autocast():
+            rendered = self.system.render(sources, batch, Geometric(*geometric) if geometric else None)
+        gate = () if rendered.gate is None else (rendered.gate,)
+        return rendered.colour, rendered.alpha, *gate
 
     @torch.inference_mode()
     def by_geometry(self, body: Body, size: tuple[int, int], window: Window) -> tuple[Geometric, Tensor]:
@@ -247,31 +284,20 @@ def _joined(pictures: Sequence[Geometric]) -> Geometric:
     return Geometric(*(torch.cat([getattr(picture, name) for picture in pictures]) for name in names))
 
 
-def _row(rendered: Rendered, number: int) -> Rendered:
-    """One of several frames."""
-    one = slice(number, number + 1)
-    parts = {name: getattr(rendered, name)[one] for name in ("image", "alpha", "colour", "background")}
-    geometric, gate = rendered.geometric, rendered.gate
-    return replace(
-        rendered,
-        **parts,
-        geometric=None if geometric is None else geometric[one],
-        gate=None if gate is None else gate[one],
-    )
-
-
 def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a CPU has instructions for bfloat16, without which it only costs time."""
+    """Whether a device has instructions for bfloat16, without which it only costs time."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return device.type == "cpu" and bool(asked())
 
 
-def _span(low: float, high: float, side: int) -> tuple[int, int]:
-    """Start and length, both multiples of the stride, of what lies from `low` to `high` of a frame's side."""
+def _span(low: float, high: float, side: int, step: int) -> tuple[int, int]:
+    """Start and length, multiples of `STRIDE` and of `step`, of what lies from `low` to `high` of a frame's side."""
     end = math.ceil(side / STRIDE)
     start = min(max(math.floor(low / STRIDE), 0), end - 1)
     stop = max(min(math.ceil(high / STRIDE), end), start + 1)
-    return start * STRIDE, (stop - start) * STRIDE
+    return start * STRIDE, math.ceil((stop - start) * STRIDE / step) * step
 
 
 def _pictures(views: Sequence[View], model: BodyModel, device: torch.device) -> Pictures:
