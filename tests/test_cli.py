@@ -149,7 +149,7 @@ def test_imitate_writes_the_video_the_frames_and_the_notes(
     call.pop("progress")
     assert call == {
         "photos": [photo, photo], "motion": "walk", "look": Look(64, "white", 12.0), "person": 2, "device": "cpu",
-        "side_by_side": True, "body": "anny", "body_folder": None, "renderer": None, "weights": None,
+        "side_by_side": True, "personalize": 0, "body": "anny", "body_folder": None, "renderer": None, "weights": None,
         "cache": True, "reference_person": None, "turn": Turn([0.0], [0.0], [0.0]), "travel": Travel(),
     }  # fmt: skip
 

@@ -49,6 +49,7 @@ def inspect(
     fps: options.Fps = None,
     renderer: options.RendererName = None,
     weights: options.Weights = None,
+    personalize: options.Personalize = 0,
     force: options.Force = False,
     debug: options.Debug = False,
 ) -> None:
@@ -86,6 +87,7 @@ def inspect(
                 look=look,
                 reference_person=reference_person,
                 person=person,
+                personalize=personalize,
             )
         elif motion is not None:
             clip = pipe.imitate(
@@ -96,9 +98,10 @@ def inspect(
                 look=look,
                 reference_person=reference_person,
                 person=person,
+                personalize=personalize,
             )
         else:
-            clip = pipe.view(photos, turn, look=look, person=person)
+            clip = pipe.view(photos, turn, look=look, person=person, personalize=personalize)
         for note in clip.notes:
             tell(f"note: {note}")
         seen = look_into(clip, index, progress=bars)

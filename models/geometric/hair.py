@@ -114,8 +114,10 @@ def grow_hair(model: BodyModel, atlas: Tensor, seen: Tensor, square: Tensor, hai
     picture, (here, shares, squarely) = laid_out[:3], laid_out[3:]
     wanted = (here < 0.5) & (shares > 0.5)
     usable = (here > 0.9) & (shares > 0.8) & (squarely > SQUARE)
+    if min(wanted.shape) < PATCH or not wanted.any():
+        return atlas
     patches = -F.max_pool2d(-usable[None].float(), PATCH, stride=1)
-    if not wanted.any() or patches.sum() < FEW:
+    if patches.sum() < FEW:
         return atlas
     filled = complete(picture, wanted, usable, even=False)
     grown = head.read(torch.cat([filled, wanted[None].to(filled)]).to(own))
