@@ -148,6 +148,8 @@ def test_people_in_unlike_clothes_are_refused_by_name(source: Source) -> None:
     check_one_person(["a.jpg", "b.jpg"], [view, view], model)
     darker = replace(view, image=(view.image + 1) * 0.6 - 1)
     check_one_person(["a.jpg", "b.jpg"], [view, darker], model)  # another exposure is no other person
+    dusk = replace(view, image=(view.image + 1) * torch.tensor([0.5, 0.46, 0.38])[:, None, None] - 1)
+    check_one_person(["a.jpg", "b.jpg"], [view, dusk], model)  # nor is another light
     red = replace(view, image=view.image * torch.tensor([0.2, -1.0, -1.0])[:, None, None])
     with pytest.raises(InputError, match=r"a\.jpg and c\.jpg look too unlike"):
         check_one_person(["a.jpg", "b.jpg", "c.jpg"], [view, darker, red], model)

@@ -31,6 +31,10 @@ MAX_SOURCES = 8
 MOST_UNLIKE = 0.4
 """Difference of typical colours beyond which two photos do not show one person in one outfit; views of one differ by up
 to 0.26 in openpeople, of people in other clothes by 0.35 in the median."""
+STILL_UNLIKE = 0.2
+"""The same once the light of one is made that of the other: one person in two lights has 0.16 at most, measured."""
+STOPS, TINT = 1.0, 0.35
+"""How much lighter, and how much more of a colour than of the others, light may be for that: natural logarithms."""
 COMPARED = ("torso", "upper_arm", "upper_leg", "lower_leg")
 """Parts whose colours are compared."""
 
@@ -153,7 +157,7 @@ def read_sources(
 def check_one_person(names: list[str], views: list[View], model: BodyModel) -> None:
     """Raises InputError where two of `views` show people dressed too unlike each other to be gathered into one.
 
-    What is compared are the typical colours of trunk, arms and legs, whatever the exposure. Builds would be the other
+    What is compared are the typical colours of trunk, arms and legs, whatever the light. Builds would be the other
     sign, but a body fitted to one photo is too uncertain: views of one person differ as much as people do.
     """
     colours = torch.stack([typical_colours(view, see(view, model), model) for view in views])
@@ -161,13 +165,27 @@ def check_one_person(names: list[str], views: list[View], model: BodyModel) -> N
     for second in range(1, len(views)):
         for first in range(second):
             one, other = colours[first, compared], colours[second, compared]
-            difference = torch.maximum(unlike(one, other, 1), unlike(other, one, 1)).nanmean()
-            if difference > MOST_UNLIKE:
+            difference, still = _difference(one, other), _difference(_in_light_of(one, other), other)
+            if difference > MOST_UNLIKE and still > STILL_UNLIKE:
                 raise InputError(
                     f"the people in {names[first]} and {names[second]} look too unlike each other (colours differ by "
                     f"{difference:.2f}, at most {MOST_UNLIKE} can be one person in one outfit): give photos of one "
                     "person in the same clothes"
                 )
+
+
+def _difference(one: Tensor, other: Tensor) -> Tensor:
+    """How unlike colours `[P, 3]` are, the mean of those that both know."""
+    return torch.maximum(unlike(one, other, 1), unlike(other, one, 1)).nanmean()
+
+
+def _in_light_of(one: Tensor, other: Tensor) -> Tensor:
+    """Colours `[P, 3]` in the light that would make most of them those of `other`."""
+    ratio = ((other + 1).clamp(min=0.05) / (one + 1).clamp(min=0.05)).log()
+    gain = ratio.nanmedian(0).values
+    lighter = gain.mean()
+    gain = lighter.clamp(-STOPS, STOPS) + (gain - lighter).clamp(-TINT, TINT)
+    return (one + 1) * gain.exp() - 1
 
 
 def gather(
