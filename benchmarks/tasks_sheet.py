@@ -1,6 +1,6 @@
 """Sheets of novel views, of appearance transfer and of several people, on photo-like ones: pictures of docs/quality.md.
 
-`python -m benchmarks.tasks_sheet [--out FOLDER] [--only SHEET]` writes `views.jpg`, `transfer.jpg` and `together.jpg`.
+`python -m benchmarks.tasks_sheet [WEIGHTS] [--out FOLDER] [--only SHEET]` writes `views.jpg`, `transfer.jpg` and `together.jpg`.
 The people are openpeople's (made by a model, nobody real), each from one picture outdoors.
 """
 
@@ -131,10 +131,11 @@ SHEETS = {"views": (views, 1.0), "transfer": (transfer, 0.7), "together": (toget
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path, nargs="?", help="of a trained system; the geometric picture if none")
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--only", choices=SHEETS)
     arguments = parser.parse_args()
-    pipe = Pipeline.from_pretrained(renderer="geometric")
+    pipe = Pipeline.from_pretrained(arguments.weights, renderer="learned" if arguments.weights else "geometric")
     for name, (draw, shrink) in SHEETS.items():
         if arguments.only in (None, name):
             save(draw(pipe), arguments.out / f"{name}.jpg", shrink)
