@@ -1,7 +1,7 @@
 """Sheets of novel views, of appearance transfer and of several people, on photo-like ones: pictures of docs/quality.md.
 
-`python -m benchmarks.tasks_sheet [WEIGHTS] [--out FOLDER] [--only SHEET]` writes `views.jpg`, `transfer.jpg` and `together.jpg`.
-The people are openpeople's (made by a model, nobody real), each from one picture outdoors.
+`python -m benchmarks.tasks_sheet [WEIGHTS] [--out FOLDER] [--only SHEET]` writes `views.jpg`, `transfer.jpg` and
+`together.jpg`. The people are openpeople's (made by a model, nobody real), each from one picture outdoors.
 """
 
 import argparse
