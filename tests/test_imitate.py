@@ -315,7 +315,7 @@ def test_frames_from_graphs_are_those_without(learned: Clip, monkeypatch: pytest
     assert 1 <= len(shown) < 3 + 1
     # nothing on the way looks at a value: it could not be recorded
     with torch.no_grad():
-        make_fx(played._draw, tracing_mode="fake", _allow_non_fake_inputs=True)(*shown[0])
+        make_fx(played._through_network, tracing_mode="fake", _allow_non_fake_inputs=True)(*shown[0])
 
 
 def test_a_window_shows_what_the_whole_frame_would(learned: Clip) -> None:

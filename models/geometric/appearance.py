@@ -251,8 +251,8 @@ def work_out_atlas(
         light = mean.sum(1)
         shaded = crown & (confidence > 0)
         shaded &= light <= light[shaded].quantile(0.7)  # the sky shines on a crown, not on the back of a head
-        hair = surface.spread(mean, torch.where(shaded, confidence, 0.0))
-        suggested = torch.lerp(suggested, hair, surface.smooth(back[:, None].to(hair), SOFT))
+        crowning = surface.spread(mean, torch.where(shaded, confidence, 0.0))
+        suggested = torch.lerp(suggested, crowning, surface.smooth(back[:, None].to(mean), SOFT))
 
     atlas_vertices, atlas_faces, texels = unfold(model, size)
     arm = is_arm(model)[texels.face_index[0].clamp(min=0).long()]

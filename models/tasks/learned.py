@@ -113,7 +113,7 @@ class LearnedRenderer:
         self._at_once = at_once
         graphs = self.device.type == "cuda" if graphs is None else graphs
         self._side = GRAPH_STRIDE if graphs else STRIDE
-        self._network = Graphs(self._draw) if graphs else self._draw
+        self._network = Graphs(self._through_network) if graphs else self._through_network
         self._geometric = GeometricRenderer(model, appearance)
         self._corrects = system.preset.layers == "small"
         self._condition = system.condition(model)
@@ -200,7 +200,9 @@ class LearnedRenderer:
                 drawn[number] = Drawn(rendered, windows[number], clothed)
         return [drawn[number] for number in range(len(windows))]
 
-    def _draw(self, condition: Tensor, grid: Tensor, visible: Tensor | None, *geometric: Tensor) -> tuple[Tensor, ...]:
+    def _through_network(
+        self, condition: Tensor, grid: Tensor, visible: Tensor | None, *geometric: Tensor
+    ) -> tuple[Tensor, ...]:
         """Colour, alpha and, where there is one, gate of N frames; arguments are those of `Batch` and `Geometric`."""
         count = len(condition)
         batch = replace(

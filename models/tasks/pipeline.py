@@ -122,8 +122,10 @@ class Pipeline(Studio):
             side_by_side: frames `[size, 3 size, 3]`: first photo, reference, result.
         """
         role = Role(photos, motion, reference_person, person)
-        options: Any = {"travel": travel, "turn": turn, "look": look, "side_by_side": side_by_side}
-        return next(self.each([role], personalize=personalize, **options))
+        clips = self.each(
+            [role], travel=travel, turn=turn, look=look, personalize=personalize, side_by_side=side_by_side
+        )
+        return next(clips)
 
     def each(
         self,
