@@ -21,6 +21,7 @@ from warpkit.models.recovery.fit import BODY_HEIGHT, HIPS, Targets
 from warpkit.models.recovery.photo import fitter
 from warpkit.models.recovery.priors import PosePrior
 from warpkit.models.recovery.solver import minimise
+from warpkit.models.recovery.track import Track
 
 for package in ("ai_edge_litert", "openpeople"):
     if find_spec(package) is None:
@@ -285,6 +286,31 @@ def test_a_clip_longer_than_a_window_is_one_motion(model: BodyModel, monkeypatch
     parts = recover_clip(iter(frames), model, 25.0)
     joints = [model.joints(clip.body.pose, clip.body.shape) for clip in (whole, parts)]
     assert float((joints[0] - joints[1]).norm(dim=-1).max()) < 0.03
+
+
+def test_an_upper_body_is_followed_where_that_is_allowed(model: BodyModel) -> None:
+    upper = [frame[:280] for frame in moving(8)]
+    with pytest.raises(InputError, match="only the upper body"):
+        recover_clip(iter(upper), model, 25.0)
+    clip = recover_clip(iter(upper), model, 25.0, allow_upper_body=True)
+    assert not clip.whole
+    whole = recover_clip(iter(moving(8)), model, 25.0, allow_upper_body=True)
+    assert whole.whole
+    shoulders = [JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
+    places = [
+        one.body.camera.pixels(model.joints(one.body.pose, one.body.shape))[:, shoulders] for one in (clip, whole)
+    ]
+    assert float((places[0] - places[1]).norm(dim=-1).mean()) < 6  # of 400 pixels
+    legs = [JOINTS.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("hip", "knee")]
+    assert float(clip.body.pose[:, legs].abs().max()) < 0.6  # straight enough to stand on
+
+
+def test_a_shape_is_taken_from_frames_that_show_a_whole_person(model: BodyModel) -> None:
+    upper, whole = detect_people(moving(2)[0][:280])[0], detect_people(moving(2)[0])[0]
+    track = Track()
+    for detection in (upper, upper, whole, upper, whole):
+        track.keep(detection)
+    assert [key.whole for key in track.keys] == [True, True]
 
 
 def test_a_video_without_frames_is_an_input_error(model: BodyModel) -> None:

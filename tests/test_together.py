@@ -26,7 +26,7 @@ from warpkit.models.media.images import read_image
 from warpkit.models.recovery import Person
 from warpkit.models.tasks import Together, studio
 from warpkit.models.tasks.course import Course, moving
-from warpkit.models.tasks.imitate import Reference, crowd, in_step
+from warpkit.models.tasks.imitate import Reference, in_step, reference_notes
 from warpkit.models.tasks.sources import Shown, Source
 from warpkit.models.tasks.together import check_together, draw_order, parse_place, placed, scene_of, who_drives
 
@@ -90,8 +90,14 @@ def test_motions_in_one_picture_have_one_rate_and_length(model: BodyModel) -> No
 
 def test_a_video_with_several_people_is_told_where_nobody_was_chosen() -> None:
     reference = Reference(make_motion("walk", fps=5.0), Path("duo.mp4"), 2)
-    assert "2 people were found in duo.mp4" in crowd(reference, None)[0]
-    assert crowd(reference, 2) == crowd(reference._replace(people=1), None) == []
+    assert "2 people were found in duo.mp4" in reference_notes(reference, None)[0]
+    assert reference_notes(reference, 2) == reference_notes(reference._replace(people=1), None) == []
+
+
+def test_a_video_without_legs_is_told() -> None:
+    reference = Reference(make_motion("walk", fps=5.0), Path("talk.mp4"), 1, whole=False)
+    (told,) = reference_notes(reference, None)
+    assert told.startswith("only the upper body is in talk.mp4")
 
 
 # --- where they stand

@@ -137,6 +137,7 @@ def test_paper_has_the_paper_s_schedule() -> None:
         ),
         (('preset = "small"', 'preset = "paper"\nwidth = -4'), r"system\.width: expected 1 or more, got -4"),
         (("batch = 2", "batch = 2\nclip = 0.0"), r"training\.clip: expected more than 0"),
+        (("sources = [1, 2]", "sources = [1, 9]"), r"training\.sources: expected fewest and most, from 1 to 8"),
     ],
 )
 def test_what_cannot_be_is_named(tiny: Path, change: tuple[str, str], message: str) -> None:

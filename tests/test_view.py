@@ -129,7 +129,9 @@ def test_time_is_frozen_within_the_motion_or_a_sentence_says_so() -> None:
             Turn([0, 90], freeze=freeze)
     for hold in (0.0, -1.0, math.nan, 1e6):
         with pytest.raises(InputError, match="up to 600 seconds"):
-            Turn(hold=hold)
+            Turn(freeze=0.0, hold=hold)
+    with pytest.raises(InputError, match="not at which second it is frozen"):
+        Turn(hold=2.0)
 
 
 def test_shift_is_two_numbers() -> None:

@@ -48,7 +48,7 @@ def imitate(
     roll: options.Roll = "0",
     shift: options.Shift = "0,0",
     freeze: options.Freeze = None,
-    hold: options.Hold = 3.0,
+    hold: options.Hold = None,
     size: options.Size = 512,
     background: options.Background = "keep",
     frame: options.Frame = "square",

@@ -29,7 +29,7 @@ def inspect(
     roll: options.Roll = "0",
     shift: options.Shift = "0,0",
     freeze: options.Freeze = None,
-    hold: options.Hold = 3.0,
+    hold: options.Hold = None,
     wear: Annotated[
         list[str] | None,
         typer.Option(metavar="PHOTO[:PARTS]", help="Whose clothes they wear, as in `warpkit transfer`."),

@@ -42,7 +42,9 @@ Freeze = Annotated[
     float | None,
     typer.Option("--freeze", help="Second of the motion at which time stands still while the views go by."),
 ]
-Hold = Annotated[float, typer.Option("--hold", help="Seconds for which --freeze lets time stand still.")]
+Hold = Annotated[
+    float | None, typer.Option("--hold", help="Seconds for which --freeze lets time stand still; 3 if not given.")
+]
 Fps = Annotated[
     float | None,
     typer.Option("--fps", min=1, max=240, help="Frames per second; the motion's own, or 25, if not given."),

@@ -32,7 +32,7 @@ def transfer(
     roll: options.Roll = "0",
     shift: options.Shift = "0,0",
     freeze: options.Freeze = None,
-    hold: options.Hold = 3.0,
+    hold: options.Hold = None,
     sheet: options.Sheet = False,
     size: options.Size = 512,
     background: options.Background = "keep",

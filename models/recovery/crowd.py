@@ -52,7 +52,7 @@ class Crowd:
             near = [(apart(person, last), number) for number in lost if (last := self.tracks[number].last)]
             if near and min(near)[0] < NEAR:
                 seen[min(near)[1]] = person
-            elif person.whole:
+            else:
                 self.tracks.append(Track(self.frames))
                 seen.append(person)
 
@@ -134,7 +134,7 @@ def recover_people(
         raise InputError("the video has no frames")
     people = crowd.people()
     if not people:
-        raise InputError("no person was found in at least half of the video, whole, down to the feet")
+        raise InputError("no person was found in at least half of the video")
     for number in numbers:
         if not 1 <= number <= len(people):
             there = "one person is" if len(people) == 1 else f"{len(people)} people are"

@@ -57,7 +57,11 @@ class Track:
 
     def _keep_key(self, detection: Detection) -> None:
         """Keeps some frames with their masks, evenly over the clip, however long it grows."""
-        if len(self.detections) % self._key_step == 0 and detection.whole:
+        if self.keys and detection.whole != self.keys[0].whole:
+            if not detection.whole:
+                return
+            self.keys, self._key_step = [], 1  # a whole person says more of the shape
+        if len(self.detections) % self._key_step == 0:
             self.keys.append(detection)
         if len(self.keys) > 2 * KEY_FRAMES:
             self.keys = self.keys[::2]

@@ -35,6 +35,7 @@ class Clip:
         landmark_error: the mean distance, where found, between the body's landmarks and the network's, as a fraction of
             the body's height in pixels.
         people: how many people there were in the frame where the following began.
+        whole: whether in most frames a leg is in the picture down to the shin; else what the legs do is a guess.
     """
 
     body: Body
@@ -43,13 +44,15 @@ class Clip:
     found: Tensor
     landmark_error: float
     people: int = 1
+    whole: bool = True
 
 
 class _Finder:
     """Finds the person who is wanted, and follows them."""
 
-    def __init__(self, fps: float, person: int | None) -> None:
+    def __init__(self, fps: float, person: int | None, allow_upper_body: bool) -> None:
         self.person = person
+        self.allow_upper_body = allow_upper_body
         self.pause = max(1, round(fps / SEARCHES))
         self.track = Track()
         self.people = 0
@@ -68,7 +71,7 @@ class _Finder:
             return None
         people = detect_people(frame)
         try:
-            chosen = choose_person(people, self.person)
+            chosen = choose_person(people, self.person, allow_upper_body=self.allow_upper_body)
         except InputError as trouble:
             if people or self.trouble is None:
                 self.trouble = trouble
@@ -84,6 +87,7 @@ def recover_clip(
     fps: float,
     *,
     person: int | None = None,
+    allow_upper_body: bool = False,
     progress: Callable[[int], None] | None = None,
     seen: Callable[[Detection | None], None] | None = None,
 ) -> Clip:
@@ -99,6 +103,7 @@ def recover_clip(
         fps: frames a second.
         person: which one of the people in the first frame that shows a whole person, counted from 1, the largest first;
             None: the largest.
+        allow_upper_body: also follow people whose legs are not in the picture.
         progress: called with the number of frames looked at so far.
         seen: called for each frame in turn with what was seen of the person, or None where nobody was: the masks, which
             are kept nowhere else.
@@ -107,7 +112,7 @@ def recover_clip(
         InputError: no frames, frames too small or of several sizes, no person, no such person, only an upper body, or
             the person was found in fewer than half of the frames.
     """
-    finder = _Finder(fps, person)
+    finder = _Finder(fps, person, allow_upper_body)
     for frame in frames:
         detection = finder.add(frame)
         if seen is not None:
@@ -131,7 +136,7 @@ def fit_track(track: Track, model: BodyModel, fps: float, size: tuple[int, int])
     if int(found.sum()) < LEAST_FOUND * total:
         raise InputError(
             f"the person was found in only {int(found.sum())} of the video's {total} frames: at least half must show "
-            "the whole person"
+            "them"
         )
 
     fit = fitter(model)
@@ -145,7 +150,8 @@ def fit_track(track: Track, model: BodyModel, fps: float, size: tuple[int, int])
     points = targets.points[found]
     extent = (points.amax(1) - points.amin(1)).amax(1).clamp(min=1.0)
     error = float((fit.errors(body, targets)[found].mean(1) / extent).mean())
-    return Clip(body, float(fps), size, found, error)
+    whole = [one.whole for one in track.detections if one is not None]
+    return Clip(body, float(fps), size, found, error, whole=2 * sum(whole) >= len(whole))
 
 
 def _clip_targets(detections: list[Detection | None], found: Tensor, fps: float) -> Targets:

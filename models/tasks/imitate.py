@@ -26,6 +26,8 @@ class Reference(NamedTuple):
     """Where it was recovered from, if it was."""
     people: int = 1
     """How many were seen in the video."""
+    whole: bool = True
+    """Whether their legs were."""
 
 
 def check_motion(motion: str | Path | Motion, number: int | None = None) -> None:
@@ -60,14 +62,19 @@ def _name(motion: str | Path | Motion) -> str:
     return "given" if isinstance(motion, Motion) else repr(str(motion))
 
 
-def crowd(reference: Reference, number: int | None) -> list[str]:
-    """What to say where a video shows several people and nobody was chosen."""
-    if number is not None or reference.people < 2:
-        return []
-    return [
-        f"{reference.people} people were found in {reference.video}; the largest was followed (choose with "
-        "--reference-person, from left to right)"
-    ]
+def reference_notes(reference: Reference, number: int | None) -> list[str]:
+    """What to say where a video shows several people and nobody was chosen, or no legs."""
+    told = []
+    if number is None and reference.people > 1:
+        told.append(
+            f"{reference.people} people were found in {reference.video}; the largest was followed (choose with "
+            "--reference-person, from left to right)"
+        )
+    if not reference.whole:
+        told.append(
+            f"only the upper body is in {reference.video}: what the legs do is made up; give a video down to the feet"
+        )
+    return told
 
 
 def resolve_motion(
@@ -116,7 +123,7 @@ def read_references(
         else:
             video = Path(motion)
             clip = followed(video, model, progress, cache) if number is None else crowds[video][number]
-            reference = Reference(Motion.from_clip(clip, model), video, clip.people)
+            reference = Reference(Motion.from_clip(clip, model), video, clip.people, clip.whole)
         found.append(reference if fps is None else reference._replace(motion=_at_rate(reference.motion, fps)))
     return found
 
@@ -175,7 +182,7 @@ def _followed(
 
         try:
             if numbers is None:
-                return [recover_clip(reader, model, float(reader.fps), progress=told)]
+                return [recover_clip(reader, model, float(reader.fps), allow_upper_body=True, progress=told)]
             return recover_people(reader, model, float(reader.fps), numbers, progress=told)
         except InputError as error:
             raise InputError(str(error) if str(video) in str(error) else f"{video}: {error}") from error

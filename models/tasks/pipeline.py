@@ -25,7 +25,7 @@ from warpkit.models.tasks.choices import (
 )
 from warpkit.models.tasks.clip import Clip
 from warpkit.models.tasks.course import moving
-from warpkit.models.tasks.imitate import Reference, crowd, in_step
+from warpkit.models.tasks.imitate import Reference, in_step, reference_notes
 from warpkit.models.tasks.notices import notes
 from warpkit.models.tasks.sources import Photos, Shown
 from warpkit.models.tasks.studio import Studio, resolution_of
@@ -165,7 +165,7 @@ class Pipeline(Studio):
                     people[who] = self._gathered(role.photos, look, role.person, personalize)
                 if what not in references:
                     references[what] = self._reference(role.motion, look, role.reference_person)
-                shown = people[who].with_notes(crowd(references[what], role.reference_person))
+                shown = people[who].with_notes(reference_notes(references[what], role.reference_person))
                 clip = self._clip(shown, look, turn, references[what], travel, side_by_side)
             yield clip
 
@@ -200,6 +200,8 @@ class Pipeline(Studio):
             references = in_step(asked, self.model, look.fps, self.progress, self.cache)
             standing = placed(people, roles, references, self.model)
             course = moving(standing, references, travel, turn, look, self.model)
+            told = [reference_notes(reference, who or 1) for reference, (_, who) in zip(references, asked, strict=True)]
+            people = [one.with_notes(lines) for one, lines in zip(people, told, strict=True)]
             clips = self._clips(people, references, course, look, turn)
             return Together(clips, draw_order(course.bodies, self.model, course.fps))
 
@@ -274,7 +276,7 @@ class Pipeline(Studio):
             shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
             shown = replace(shown, system=self._adapted(photos, look, person, personalize))
             reference = None if motion is None else self._reference(motion, look, reference_person)
-            told += [] if reference is None else crowd(reference, reference_person)
+            told += [] if reference is None else reference_notes(reference, reference_person)
             return self._clip(shown.with_notes(told), look, turn, reference, travel)
 
     def personalize(

@@ -16,6 +16,8 @@ from warpkit.models.tasks.clip import Clip, extent
 
 MOST_VIEWS = 20_000
 """Views in one run: more is a slip of the pen."""
+HOLD = 3.0
+"""Seconds that time stands still where nothing else is said."""
 MOST_HOLD = 600.0
 """Seconds that time may stand still, at most."""
 MOST_LEAN = 15.0
@@ -172,15 +174,17 @@ class Turn:
     freeze: float | None = None
     """Second of a motion at which time stands still while the views go by; before it is the first view, after it the
     last; a single view goes all round. None: the views are spread over the whole motion."""
-    hold: float = 3.0
-    """Seconds that it stands still."""
+    hold: float | None = None
+    """Seconds that it stands still; None: `HOLD`."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (*chain(*self.angles), *self.shift))):
             raise InputError(f"angles and the shift must be finite numbers, {self} came")
         if self.freeze is not None and not 0 <= self.freeze < math.inf:
             raise InputError(f"time is frozen at a second of the motion, from 0 on, not {self.freeze:g}")
-        if not 0 < self.hold <= MOST_HOLD:
+        if self.hold is not None and self.freeze is None:
+            raise InputError("how long time is held was said, but not at which second it is frozen")
+        if self.hold is not None and not 0 < self.hold <= MOST_HOLD:
             raise InputError(f"time is held for more than 0 and up to {MOST_HOLD:g} seconds, not {self.hold:g}")
 
     @classmethod
@@ -191,7 +195,7 @@ class Turn:
         roll: str = "0",
         shift: str = "0,0",
         freeze: float | None = None,
-        hold: float = 3.0,
+        hold: float | None = None,
     ) -> "Turn":
         """From what people write, see `parse_angles` and `parse_shift`."""
         written = {"azimuth": azimuth, "elevation": elevation, "roll": roll}
@@ -239,7 +243,7 @@ class Turn:
         """
         if self.freeze is None:
             return list(range(frames)), self.spread(frames)
-        at, held = round(self.freeze * fps), max(2, round(self.hold * fps))
+        at, held = round(self.freeze * fps), max(2, round((self.hold or HOLD) * fps))
         if at >= frames:
             raise InputError(f"time cannot be frozen at {self.freeze:g} s: the motion lasts {frames / fps:.1f} s")
         rounds = [closed(angles) for angles in self.angles]

@@ -78,7 +78,7 @@ class TrainConfig:
             raise InputError("training: one of steps and epochs is needed")
         for name in ("batch", "accumulate", "save_every", "log_every"):
             check(name, getattr(self, name) >= 1, "1 or more")
-        check("sources", 1 <= low <= high, "fewest and most, 1 at least")
+        check("sources", 1 <= low <= high <= 8, "fewest and most, from 1 to 8")
         for name in ("drop", "constant", "adversarial_from"):
             check(name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         check("ema", 0 <= self.ema < 1, "from 0 to below 1")
