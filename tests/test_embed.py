@@ -56,7 +56,8 @@ def test_an_embedded_model_is_found_and_its_card_says_what_its_files_say(tmp_pat
     (tmp_path / "background.md").write_text("| filling | … |\n")
     results = tmp_path / "results.json"
     results.write_text(json.dumps({"settings": {"command": "warpkit evaluate …"}, "runs": runs}))
-    size = embed.embed(stages, [results], "two cores", data, [tmp_path / "background.md"])
+    (tmp_path / "history.md").write_text("The rate was changed at step 2.")
+    size = embed.embed(stages, [results], "two cores", data, [tmp_path / "background.md"], tmp_path / "history.md")
     assert size == (data / embedded_model.FILE).stat().st_size <= embedded_model.ROOM
     found = embedded()
     assert found is not None

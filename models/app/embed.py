@@ -31,8 +31,8 @@ LIMITS = """
 - What no photo shows is guessed: backs of heads, soles, prints on backs. A guess is plausible at best.
 - It has seen rendered people only, on one family of body models. Long loose hair, wide skirts and coats, bags, hats and
   things held in the hand are hardly among them.
-- Hands have the pose of the body model; fingers do not move.
-- Each frame is drawn alone: nothing keeps two frames alike but the sources, which are the same.
+- Fingers move where the motion tells how, which one recovered from a video does not.
+- It draws each frame alone and flickers; what `--steady` does against that is outside of it.
 - Light does not change with the pose: folds and shadows of a photo stay where they are on the surface.
 - Pictures of real people need their consent: do not use it to pass a person off as doing what they did not do.
 """
@@ -54,6 +54,7 @@ def embed(
     hardware: str,
     folder: Path = DATA,
     tables: Sequence[Path] = (),
+    notes: Path | None = None,
 ) -> int:
     """Writes the model and its card into `folder`; returns the model's bytes.
 
@@ -63,6 +64,7 @@ def embed(
         hardware: what it was trained on.
         folder: of the package.
         tables: Markdown files for the card, as benchmarks write them.
+        notes: a Markdown file that tells what the checkpoints' settings do not, such as changes on the way.
 
     Raises:
         InputError: a file that is no such checkpoint or no such result, or a model that is too big.
@@ -78,7 +80,7 @@ def embed(
         folder / FILE, Checkpoint("compact", last.step, public(last.about), last.tensors, last.labels)
     )
     with whole(folder / CARD, overwrite=True) as draft:
-        draft.write_text("\n".join(_card(stages, measured, hardware, size)) + "\n")
+        draft.write_text("\n".join(_card(stages, measured, hardware, size, notes and _text(notes))) + "\n")
         draft.chmod(0o644)
     return size
 
@@ -90,7 +92,9 @@ def _stage(path: Path) -> tuple[Path, Checkpoint]:
     return path, found
 
 
-def _card(stages: Sequence[tuple[Path, Checkpoint]], tables: Sequence[str], hardware: str, size: int) -> Iterator[str]:
+def _card(
+    stages: Sequence[tuple[Path, Checkpoint]], tables: Sequence[str], hardware: str, size: int, notes: str | None
+) -> Iterator[str]:
     last = stages[-1][1]
     parameters = sum(value.numel() for value in last.tensors.values())
     preset = last.about["system"]["preset"]
@@ -116,6 +120,8 @@ def _card(stages: Sequence[tuple[Path, Checkpoint]], tables: Sequence[str], hard
             f"| {seconds} | {', '.join(stage.about.get('critics', {}).values()) or '–'} |"
         )
     yield "\nWeights are the moving average of each training's last steps. All settings are in the file's own metadata."
+    if notes:
+        yield f"\n{notes}"
     yield "\n## Data\n"
     yield (
         "People rendered on the fly by warpkit's own ops, with exact truth: procedural skins and clothes, CC0 garments "
@@ -227,12 +233,13 @@ def main() -> None:
     parser.add_argument(
         "--tables", nargs="*", type=Path, default=[], help="Markdown that benchmarks wrote, for the card"
     )
+    parser.add_argument("--notes", type=Path, default=None, help="Markdown on how training went, for the card")
     parser.add_argument("--hardware", default=None, help="what it was trained on; this machine if not given")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args()
     with sentences(arguments.debug):
         hardware = arguments.hardware or machine()
-        size = embed(arguments.checkpoints, arguments.results, hardware, tables=arguments.tables)
+        size = embed(arguments.checkpoints, arguments.results, hardware, tables=arguments.tables, notes=arguments.notes)
         tell(f"embedded {arguments.checkpoints[-1]} ({size / 1e6:.1f} MB), and wrote its card: {DATA / CARD}")
 
 
