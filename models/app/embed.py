@@ -114,7 +114,7 @@ def _card(
         (low, high), side = training["sources"], data.get("size", "–")
         seconds = _seconds(path.with_name("log.jsonl"))
         yield (
-            f"| {path.parent.name} | {side}², whole people in {data.get('scale', side)}² "
+            f"| {path.parent.name} | {side}², whole people in {_squares(data.get('scale', side))} "
             f"| {stage.step} of {training['steps']} | {training['batch']} | {low} to {high} "
             f"| {training['learning_rate']:g} to {training['final_rate']:g} | {training['seed']} "
             f"| {seconds} | {', '.join(stage.about.get('critics', {}).values()) or '–'} |"
@@ -142,6 +142,11 @@ def _card(
     yield LIMITS
     yield "## Licence\n"
     yield "Apache-2.0, as warpkit; its data were made from assets under CC0, MIT and Apache-2.0."
+
+
+def _squares(scale: int | str | Sequence[int]) -> str:
+    """Pixels a side, or from how many to how many."""
+    return " to ".join(f"{side}²" for side in ((scale,) if isinstance(scale, int | str) else scale))
 
 
 def _seconds(log: Path) -> str:
