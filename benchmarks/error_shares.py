@@ -1,13 +1,15 @@
 """Where a picture's error lies: which shares of it are outline, surface that a source saw, and surface that none did.
 
-`python -m benchmarks.error_shares small.safetensors [--size 128] [--sources 1 4] [--count 16]` takes held-out rendered
-people, as `warpkit evaluate` does, and splits the squared error in the widened mask. Then it tells how far the
-geometric picture would come with the true outline, or with the true colours: what can be gained at all.
+`python -m benchmarks.error_shares small.safetensors --json benchmarks/results/error-shares.json` takes held-out
+rendered people, as `warpkit evaluate` does, and splits the squared error and the VGG distance in the widened mask. Then
+it tells how far the geometric picture would come with the true outline, or with the true colours: what can be gained.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +18,10 @@ from warpkit.models.app.console import Bars, sentences
 from warpkit.models.bodies import load_body
 from warpkit.models.data.cases import Case
 from warpkit.models.data.people import HeldOut
+from warpkit.models.features.vgg import Vgg, unit_distance_map
 from warpkit.models.geometric.matte import spread
 from warpkit.models.metrics import widened
+from warpkit.models.metrics.judges import Judges
 from warpkit.models.systems.liquid_warping.checkpoints import load
 from warpkit.models.tasks.compared import GeometricPictures, Renderer, SystemPictures, plate
 
@@ -49,45 +53,91 @@ def bounds(case: Case) -> dict[str, Tensor]:
     }
 
 
-def measure(renderers: dict[str, Renderer], cases: Sequence[Case]) -> tuple[list[list[float]], dict[str, float]]:
-    """Rows of shares by region: of the area, of the error of the first renderer, and of each of the others by that same
-    error; and gains over the first, dB. All are means over cases."""
-    shares = torch.zeros(1 + len(renderers), len(REGIONS), dtype=torch.float64)
-    gains: dict[str, float] = {}
+def measure(renderers: dict[str, Renderer], cases: Sequence[Case], vgg: Vgg | None = None) -> dict[str, Any]:
+    """Shares of the widened mask, and of two errors in it, by region; means over cases.
+
+    Returns:
+        "area": shares by region. "psnr", and with `vgg` "vgg", for each of the renderers: shares by region of the first
+        renderer's squared error or VGG distance. "gains": for all others and the `bounds`, "psnr" in dB and "vgg"
+        relative to the first renderer's.
+    """
+    area = torch.zeros(len(REGIONS), dtype=torch.float64)
+    sums: dict[str, dict[str, list[Tensor]]] = {"psnr": {}} if vgg is None else {"psnr": {}, "vgg": {}}
     for case in cases:
         assert case.truth is not None
-        where, truth = regions(case), case.truth.image[0, 0]
-        made = {name: render(case) for name, render in renderers.items()} | bounds(case)
-        errors = {name: (image[0] - truth).square().sum(0).double() for name, image in made.items()}
-        sums = {name: torch.stack([(error * part).sum() for part in where]) for name, error in errors.items()}
-        first = next(iter(sums.values())).sum()
-        rows = [where.flatten(1).sum(1) / where.sum(), *(sums[name] / first for name in renderers)]
-        shares += torch.stack([row.double() for row in rows]) / len(cases)
-        for name, own in list(sums.items())[1:]:
-            gains[name] = gains.get(name, 0.0) + float(10 * torch.log10(first / own.sum())) / len(cases)
-    return shares.tolist(), gains
+        where, truth = regions(case), case.truth.image[:, 0]
+        area += where.flatten(1).sum(1).double() / where.sum() / len(cases)
+        seen = None if vgg is None else vgg(truth)
+        for name, image in ({name: render(case) for name, render in renderers.items()} | bounds(case)).items():
+            maps = {"psnr": (image - truth).square().sum(1)[0]}
+            if vgg is not None and seen is not None:
+                height, width = truth.shape[-2:]
+                maps["vgg"] = unit_distance_map(vgg(image), seen, (height, width)).reshape(height, width)
+            for metric, values in maps.items():
+                inside = torch.stack([values[part].double().sum() for part in where]) / where.sum()
+                sums[metric].setdefault(name, []).append(inside)
+    found = {metric: {name: torch.stack(rows) for name, rows in of.items()} for metric, of in sums.items()}
+    first = {metric: next(iter(of.values())) for metric, of in found.items()}
+    gains: dict[str, dict[str, float]] = {}
+    for name in list(found["psnr"])[1:]:
+        ratio = first["psnr"].sum(1) / found["psnr"][name].sum(1)
+        gains[name] = {"psnr": float((10 * torch.log10(ratio)).mean())}
+        if vgg is not None:
+            gains[name]["vgg"] = float(found["vgg"][name].sum() / first["vgg"].sum() - 1)
+    shares = {
+        metric: {name: (of[name] / first[metric].sum(1, keepdim=True)).mean(0).tolist() for name in renderers}
+        for metric, of in found.items()
+    }
+    return {"area": area.tolist(), **shares, "gains": gains}
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """One measurement in Markdown."""
+    lines = ["| | " + " | ".join(REGIONS) + " |", "|" + "---|" * (len(REGIONS) + 1)]
+    rows = {"area": found["area"]}
+    for metric, title in (("psnr", "squared error"), ("vgg", "VGG distance")):
+        rows |= {f"{title}, {name}": shares for name, shares in found.get(metric, {}).items()}
+    lines += [f"| {name} | " + " | ".join(f"{100 * share:.1f} %" for share in row) + " |" for name, row in rows.items()]
+    better = []
+    for name, gain in found["gains"].items():
+        vgg = f", VGG distance {100 * gain['vgg']:+.1f} %" if "vgg" in gain else ""
+        better.append(f"- {name}: {gain['psnr']:+.2f} dB{vgg}")
+    return [*lines, "", "Against the geometric picture:", "", *better]
+
+
+def markdown(results: dict[str, Any]) -> list[str]:
+    """All that `main` wrote to a file."""
+    lines: list[str] = []
+    for sources, found in results["sources"].items():
+        lines += [f"**{sources} source{'s' * (sources != '1')}**, {results['count']} pairs at {results['size']}²", ""]
+        lines += [*table(found), ""]
+    return lines[:-1]
 
 
 def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.error_shares", description=__doc__)
     parser.add_argument("weights", type=Path, help="a system's checkpoint")
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--sources", nargs="+", type=int, default=[1, 4])
-    parser.add_argument("--count", type=int, default=16)
+    parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="write the shares to this file")
     arguments = parser.parse_args(given)
     with sentences(False), Bars():
         model = load_body("anny")
         people = HeldOut(model, arguments.size, "test", arguments.seed, gathered=True)
-        system = SystemPictures(load(arguments.weights), model)
+        renderers = {
+            "geometric": GeometricPictures(),
+            arguments.weights.stem: SystemPictures(load(arguments.weights), model),
+        }
+        vgg = Judges.find().vgg
+        results: dict[str, Any] = {"size": arguments.size, "count": arguments.count, "sources": {}}
         for sources in arguments.sources:
             cases = [people.cases("self", step, sources) for step in range(arguments.count)]
-            shares, gains = measure({"geometric": GeometricPictures(), "system": system}, cases)
-            print(f"\n{sources} source{'s' * (sources > 1)}, {arguments.count} pairs at {arguments.size}²\n")
-            print("| | " + " | ".join(REGIONS) + " |\n|" + "---|" * (len(REGIONS) + 1))
-            for name, row in zip(("area", "geometric", "system"), shares, strict=True):
-                print(f"| {name} | " + " | ".join(f"{100 * share:.1f} %" for share in row) + " |")
-            print("\nbetter than geometric: " + ", ".join(f"{name} {gain:+.2f} dB" for name, gain in gains.items()))
+            results["sources"][str(sources)] = measure(renderers, cases, vgg)
+        print("\n".join(markdown(results)))
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

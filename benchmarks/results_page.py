@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import costs, personalization_curve, strategies_table
+from benchmarks import costs, error_shares, personalization_curve, strategies_table
 from warpkit.models.metrics.results import Results
 from warpkit.models.metrics.study import Verdict
 
@@ -50,6 +50,11 @@ def against_geometric(path: Path) -> list[str]:
 
 def _reached(yes: bool) -> str:
     return "reached" if yes else "not reached"
+
+
+def shares(path: Path) -> list[str]:
+    """Where errors lie."""
+    return error_shares.markdown(json.loads(path.read_text()))
 
 
 def study(path: Path) -> list[str]:
@@ -127,6 +132,15 @@ SECTIONS = (
         "cp out/results.json benchmarks/results/evaluate-photographic.json",
         "evaluate-photographic.json",
         against_geometric,
+    ),
+    Section(
+        "Where the rest of the error lies",
+        "Shares of the geometric picture's error in the widened mask, and what is left of them. Then what the geometric "
+        "picture would be with the true outline, which a body as recovery fits it does not tell, and with the true "
+        "colours.",
+        "python -m benchmarks.error_shares small.safetensors --json benchmarks/results/error-shares.json",
+        "error-shares.json",
+        shares,
     ),
     Section(
         "Cross-imitation, appearance transfer and novel views",

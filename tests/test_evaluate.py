@@ -331,8 +331,9 @@ def test_error_is_shared_out_among_regions_without_rest(gathered):
     parts = error_shares.regions(case)
     assert torch.equal(parts.sum(0), widened(case.truth.alpha[:, 0])[0, 0].long())
     near = {"geometric": GeometricPictures(), "truth": lambda one: one.truth.image[:, 0] + 1e-4}
-    shares, gains = error_shares.measure(near, [case])
-    assert sum(shares[0]) == pytest.approx(1)
-    assert sum(shares[1]) == pytest.approx(1)
-    assert sum(shares[2]) == pytest.approx(0, abs=1e-3)
+    found = error_shares.measure(near, [case])
+    assert sum(found["area"]) == pytest.approx(1)
+    assert sum(found["psnr"]["geometric"]) == pytest.approx(1)
+    assert sum(found["psnr"]["truth"]) == pytest.approx(0, abs=1e-3)
+    gains = {name: gain["psnr"] for name, gain in found["gains"].items()}
     assert gains["truth"] > 30 > gains["with the true outline"] > 0
