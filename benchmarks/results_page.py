@@ -135,9 +135,9 @@ SECTIONS = (
     ),
     Section(
         "Where the rest of the error lies",
-        "Shares of the geometric picture's error in the widened mask, and what is left of them. Then what the geometric "
-        "picture would be with the true outline, which a body as recovery fits it does not tell, and with the true "
-        "colours.",
+        "Shares of the geometric picture's error in the widened mask, and what is left of them. Then what the "
+        "geometric picture would be with the true outline, which a body as recovery fits it does not tell, and with "
+        "the true colours.",
         "python -m benchmarks.error_shares small.safetensors --json benchmarks/results/error-shares.json",
         "error-shares.json",
         shares,

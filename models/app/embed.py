@@ -80,7 +80,9 @@ def embed(
         folder / FILE, Checkpoint("compact", last.step, public(last.about), last.tensors, last.labels)
     )
     with whole(folder / CARD, overwrite=True) as draft:
-        draft.write_text("\n".join(_card(stages, measured, hardware, size, notes and _text(notes))) + "\n")
+        draft.write_text(
+            "\n".join(_card(stages, measured, hardware, size, None if notes is None else _text(notes))) + "\n"
+        )
         draft.chmod(0o644)
     return size
 
