@@ -63,12 +63,17 @@ def save(rows: Rows, path: Path, shrink: float = 1.0) -> None:
     small.save(path, quality=QUALITY)
 
 
+def turned(angles: Sequence[float]) -> str:
+    """What a title calls them."""
+    return f"turned by {', '.join(f'{angle:g}' for angle in angles)} degrees"
+
+
 def views(pipe: Pipeline) -> Rows:
     """People turned all the way round."""
     rows = []
     for person in ("P008", "P009", "P010"):
         clip = pipe.view([outdoor_file(person)], Turn(TURNS, 5.0), look=LOOK)
-        rows.append((f"{person} from one picture, turned by {TURNS} degrees", frames_of(clip, len(TURNS))))
+        rows.append((f"{person} from one picture, {turned(TURNS)}", frames_of(clip, len(TURNS))))
     return rows
 
 
@@ -79,7 +84,7 @@ def transfer(pipe: Pipeline) -> Rows:
         wear = [Wear([outdoor_file(giver)], tuple(parts.split(","))) for giver, parts in givers]
         clip = pipe.transfer([outdoor_file(person)], wear, motion=motion, turn=Turn(turns), look=LOOK)
         title = f"{person} wears " + ", ".join(f"{parts} of {giver}" for giver, parts in givers)
-        title += f"; turned by {turns} degrees" if turns else ""
+        title += f"; {turned(turns)}" if turns else ""
         title += f"; {motion}" if motion else ""
         shown = [read_image(outdoor_file(one)) for one in (person, *(giver for giver, _ in givers))]
         rows.append((title, [*shown, *frames_of(clip, 4)]))
