@@ -136,11 +136,11 @@ SHEETS = {"views": (views, 1.0), "transfer": (transfer, 0.7), "together": (toget
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path, nargs="?", help="of a trained system; the geometric picture if none")
+    parser.add_argument("weights", type=Path, nargs="?", help="of a trained system; default: the embedded one")
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--only", choices=SHEETS)
     arguments = parser.parse_args()
-    pipe = Pipeline.from_pretrained(arguments.weights, renderer="learned" if arguments.weights else "geometric")
+    pipe = Pipeline.from_pretrained(arguments.weights)
     for name, (draw, shrink) in SHEETS.items():
         if arguments.only in (None, name):
             save(draw(pipe), arguments.out / f"{name}.jpg", shrink)
