@@ -37,7 +37,7 @@ def main(given: list[str] | None = None) -> None:
     add("--steps", type=int, default=100, help="of personalization")
     add("--size", type=int, default=512, help="height and width of the frames, pixels")
     add("--adapt-size", type=int, help="of personalization; default: --size")
-    add("--height", type=int, default=320, help="of the pictures on the sheet")
+    add("--height", type=int, default=220, help="of the pictures on the sheet")
     add("--seed", type=int, default=0, help="of the poses")
     add("--device", default="auto")
     arguments = parser.parse_args(given)
