@@ -72,6 +72,10 @@ def test_an_embedded_model_is_found_and_its_card_says_what_its_files_say(tmp_pat
                  "PSNR +1.50 ± 0.25 dB; VGG -25.00 ± 1.25 %", "| filling", "changed at step 2"):  # fmt: skip
         assert said in card, said
     assert "someone" not in card + json.dumps(found.about)
+    before = found.path.stat().st_mtime_ns
+    embed.embed(stages, [], "four cores", data)  # the same model: its file stays, the card is written anew
+    assert found.path.stat().st_mtime_ns == before
+    assert "four cores" in (data / embed.CARD).read_text()
 
 
 def test_what_is_no_training_s_file_is_refused(tmp_path: Path, data: Path) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from warpkit.models.app.console import sentences, tell
 from warpkit.models.errors import InputError
 from warpkit.models.media.output import whole
@@ -76,15 +78,25 @@ def embed(
         raise InputError(f"{checkpoints[-1]}: has more than {ROOM / 1e6:.0f} MB")
     measured = [table for path in results for table in _results(path)] + [_text(path) for path in tables]
     folder.mkdir(parents=True, exist_ok=True)
-    size = save_checkpoint(
-        folder / FILE, Checkpoint("compact", last.step, public(last.about), last.tensors, last.labels)
-    )
+    model = Checkpoint("compact", last.step, public(last.about), last.tensors, last.labels)
+    if not (folder / FILE).is_file() or not _same(load_checkpoint(folder / FILE), model):
+        save_checkpoint(folder / FILE, model)
+    size = (folder / FILE).stat().st_size
     with whole(folder / CARD, overwrite=True) as draft:
         draft.write_text(
             "\n".join(_card(stages, measured, hardware, size, None if notes is None else _text(notes))) + "\n"
         )
         draft.chmod(0o644)
     return size
+
+
+def _same(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two checkpoints hold the same, whatever the order of their metadata: then the file need not change."""
+    return (
+        (one.kind, one.step, one.about, one.labels) == (other.kind, other.step, other.about, other.labels)
+        and one.tensors.keys() == other.tensors.keys()
+        and all(torch.equal(one.tensors[name], tensor) for name, tensor in other.tensors.items())
+    )
 
 
 def _stage(path: Path) -> tuple[Path, Checkpoint]:
@@ -180,18 +192,19 @@ def _results(path: Path) -> Iterator[str]:
         there = {name for run in rows for name, value in run["summary"].items() if value["n"]}
         columns = [name for metric in SHOWN for name in (f"{metric}/person", metric) if name in there]
         heads = [name.replace("/person", " (person)") for name in columns]
-        lines = [f"{task}-imitation, {sources} sources" if task in ("self", "cross") else f"{task}, {sources} sources"]
+        title = f"{task}-imitation" if task in ("self", "cross") else task
+        lines = [f"{title}, {sources} source{'s' * (sources > 1)}"]
         lines += ["", f"| | drawings | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 2)]
         for run in rows:
             cells = [_cell(run["summary"].get(name)) for name in columns]
             count = max((value["n"] for value in run["summary"].values()), default=0)
             lines.append(f"| {run['renderer']} | {count} | {' | '.join(cells)} |")
         lines += ["", *(_difference(run) for run in rows if run.get("against_first"))]
-        if networks := found.get("networks"):
-            lines += ["", f"Networks: {', '.join(f'{role}: {name}' for role, name in networks.items())}."]
-        if command := settings.get("command"):
-            lines += ["", f"`{command}`"]
         yield "\n".join(lines)
+    if command := settings.get("command"):
+        yield f"The above by `{command}`."
+    if networks := found.get("networks"):
+        yield "Networks: " + "; ".join(f"{role}: {name}" for role, name in networks.items()) + "."
 
 
 def _difference(run: dict[str, Any]) -> str:
@@ -219,8 +232,6 @@ def _cell(value: dict[str, Any] | None) -> str:
 
 def machine() -> str:
     """This machine's processor or GPU, as far as it tells."""
-    import torch
-
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     info = Path("/proc/cpuinfo")
