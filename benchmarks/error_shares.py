@@ -57,19 +57,19 @@ def measure(renderers: dict[str, Renderer], cases: Sequence[Case], vgg: Vgg | No
     """Shares of the widened mask, and of two errors in it, by region; means over cases.
 
     Returns:
-        "area": shares by region. "psnr", and with `vgg` "vgg", for each of the renderers: shares by region of the first
-        renderer's squared error or VGG distance. "gains": for all others and the `bounds`, "psnr" in dB and "vgg"
-        relative to the first renderer's.
+        "area": shares by region. "squared", and with `vgg` "vgg", for each of the renderers: shares by region of the
+        first renderer's squared error, case by case, or of its whole VGG distance. "gains": for all others and the
+        `bounds`, "psnr" in dB, case by case, and "vgg" relative to the first renderer's.
     """
     area = torch.zeros(len(REGIONS), dtype=torch.float64)
-    sums: dict[str, dict[str, list[Tensor]]] = {"psnr": {}} if vgg is None else {"psnr": {}, "vgg": {}}
+    sums: dict[str, dict[str, list[Tensor]]] = {"squared": {}} if vgg is None else {"squared": {}, "vgg": {}}
     for case in cases:
         assert case.truth is not None
         where, truth = regions(case), case.truth.image[:, 0]
         area += where.flatten(1).sum(1).double() / where.sum() / len(cases)
         seen = None if vgg is None else vgg(truth)
         for name, image in ({name: render(case) for name, render in renderers.items()} | bounds(case)).items():
-            maps = {"psnr": (image - truth).square().sum(1)[0]}
+            maps = {"squared": (image - truth).square().sum(1)[0]}
             if vgg is not None and seen is not None:
                 height, width = truth.shape[-2:]
                 maps["vgg"] = unit_distance_map(vgg(image), seen, (height, width)).reshape(height, width)
@@ -79,23 +79,23 @@ def measure(renderers: dict[str, Renderer], cases: Sequence[Case], vgg: Vgg | No
     found = {metric: {name: torch.stack(rows) for name, rows in of.items()} for metric, of in sums.items()}
     first = {metric: next(iter(of.values())) for metric, of in found.items()}
     gains: dict[str, dict[str, float]] = {}
-    for name in list(found["psnr"])[1:]:
-        ratio = first["psnr"].sum(1) / found["psnr"][name].sum(1)
+    for name in list(found["squared"])[1:]:
+        ratio = first["squared"].sum(1) / found["squared"][name].sum(1)
         gains[name] = {"psnr": float((10 * torch.log10(ratio)).mean())}
         if vgg is not None:
             gains[name]["vgg"] = float(found["vgg"][name].sum() / first["vgg"].sum() - 1)
-    shares = {
-        metric: {name: (of[name] / first[metric].sum(1, keepdim=True)).mean(0).tolist() for name in renderers}
-        for metric, of in found.items()
-    }
-    return {"area": area.tolist(), **shares, "gains": gains}
+    shares = {"squared": {name: (found["squared"][name] / first["squared"].sum(1, True)).mean(0) for name in renderers}}
+    if vgg is not None:
+        shares["vgg"] = {name: found["vgg"][name].sum(0) / first["vgg"].sum() for name in renderers}
+    listed = {metric: {name: of.tolist() for name, of in by.items()} for metric, by in shares.items()}
+    return {"area": area.tolist(), **listed, "gains": gains}
 
 
 def table(found: dict[str, Any]) -> list[str]:
     """One measurement in Markdown."""
     lines = ["| | " + " | ".join(REGIONS) + " |", "|" + "---|" * (len(REGIONS) + 1)]
     rows = {"area": found["area"]}
-    for metric, title in (("psnr", "squared error"), ("vgg", "VGG distance")):
+    for metric, title in (("squared", "squared error"), ("vgg", "VGG distance")):
         rows |= {f"{title}, {name}": shares for name, shares in found.get(metric, {}).items()}
     lines += [f"| {name} | " + " | ".join(f"{100 * share:.1f} %" for share in row) + " |" for name, row in rows.items()]
     better = []

@@ -333,7 +333,7 @@ def test_error_is_shared_out_among_regions_without_rest(gathered):
     near = {"geometric": GeometricPictures(), "truth": lambda one: one.truth.image[:, 0] + 1e-4}
     found = error_shares.measure(near, [case])
     assert sum(found["area"]) == pytest.approx(1)
-    assert sum(found["psnr"]["geometric"]) == pytest.approx(1)
-    assert sum(found["psnr"]["truth"]) == pytest.approx(0, abs=1e-3)
+    assert sum(found["squared"]["geometric"]) == pytest.approx(1)
+    assert sum(found["squared"]["truth"]) == pytest.approx(0, abs=1e-3)
     gains = {name: gain["psnr"] for name, gain in found["gains"].items()}
     assert gains["truth"] > 30 > gains["with the true outline"] > 0

@@ -95,9 +95,9 @@ def test_a_video_with_several_people_is_told_where_nobody_was_chosen() -> None:
 
 
 def test_a_video_without_legs_is_told() -> None:
-    reference = Reference(make_motion("walk", fps=5.0), Path("talk.mp4"), 1, whole=False)
+    reference = Reference(make_motion("walk", fps=5.0), Path("talk.mp4"), 1, whole=0.25)
     (told,) = reference_notes(reference, None)
-    assert told.startswith("only the upper body is in talk.mp4")
+    assert told.startswith("only the upper body is in 75 % of talk.mp4")
 
 
 # --- where they stand

@@ -79,7 +79,7 @@ def embed(
     measured = [table for path in results for table in _results(path)] + [_text(path) for path in tables]
     folder.mkdir(parents=True, exist_ok=True)
     model = Checkpoint("compact", last.step, public(last.about), last.tensors, last.labels)
-    if not (folder / FILE).is_file() or not _same(load_checkpoint(folder / FILE), model):
+    if not _holds(folder / FILE, model):
         save_checkpoint(folder / FILE, model)
     size = (folder / FILE).stat().st_size
     with whole(folder / CARD, overwrite=True) as draft:
@@ -90,8 +90,12 @@ def embed(
     return size
 
 
-def _same(one: Checkpoint, other: Checkpoint) -> bool:
-    """Whether two checkpoints hold the same, whatever the order of their metadata: then the file need not change."""
+def _holds(path: Path, other: Checkpoint) -> bool:
+    """Whether a file holds this, whatever the order of its metadata: then it need not change."""
+    try:
+        one = load_checkpoint(path)
+    except InputError:  # there is none, or it is broken
+        return False
     return (
         (one.kind, one.step, one.about, one.labels) == (other.kind, other.step, other.about, other.labels)
         and one.tensors.keys() == other.tensors.keys()
@@ -140,8 +144,9 @@ def _card(
     yield (
         "People rendered on the fly by warpkit's own ops, with exact truth: procedural skins and clothes, CC0 garments "
         "and hair (MakeHuman), and photographic textures baked from pictures of the package `openpeople` (made by a "
-        "model, nobody real), of which P008-P010 were never read. Poses are of warpkit's own motions. What the network "
-        "is given has the errors of recovery, masks and cameras. The whole of it: `docs/data.md`."
+        "model, nobody real), of which P008-P010 were never read and P007 is kept for evaluation. Poses are of "
+        "warpkit's own motions. What the network is given has the errors of recovery, masks and cameras. The whole of "
+        "it: `docs/data.md`."
     )
     for number, (_, stage) in enumerate(stages, 1):
         settings = public(stage.about).get("data", {})
@@ -151,7 +156,10 @@ def _card(
         yield "Mean ± standard error, on people and motions that were not trained on; `(person)`: in a widened mask.\n"
         yield "\n\n".join(tables)
     else:
-        yield "None were given when this card was written: `warpkit evaluate geometric small` measures them."
+        yield (
+            "None were given when this card was written: `warpkit evaluate geometric small=small.safetensors "
+            "--out out` measures them."
+        )
     yield "\n## What it cannot do"
     yield LIMITS
     yield "## Licence\n"
@@ -193,6 +201,7 @@ def _results(path: Path) -> Iterator[str]:
         columns = [name for metric in SHOWN for name in (f"{metric}/person", metric) if name in there]
         heads = [name.replace("/person", " (person)") for name in columns]
         title = f"{task}-imitation" if task in ("self", "cross") else task
+        title = f"{path.stem}: {title}"
         lines = [f"{title}, {sources} source{'s' * (sources > 1)}"]
         lines += ["", f"| | drawings | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 2)]
         for run in rows:

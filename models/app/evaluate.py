@@ -109,8 +109,10 @@ def evaluate(
         for role, how in judges.absent.items():
             tell(f"note: nothing is measured by a network for {role!r}: {how}")
         settings = {
-            "command": f"warpkit evaluate {' '.join(systems)} --data {data} --tasks {tasks} --sources {sources} "
-            f"--people {people} --count {count} --size {size} --seed {seed} --background {background}"
+            "command": f"warpkit evaluate {' '.join(systems)} --out OUT --data {data} --tasks {tasks} "
+            f"--sources {sources} --people {people} --count {count} --size {size} --seed {seed} "
+            f"--background {background}"
+            + " --baked CACHE" * (baked is not None)
             + " --plain" * plain
             + f" --personalize {personalize}" * bool(personalize),
             "warpkit": f"{installed('warpkit')}, torch {torch.__version__}",

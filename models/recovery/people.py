@@ -241,7 +241,9 @@ def choose_person(people: list[Detection], person: int | None, *, allow_upper_bo
         InputError: nobody is there, fewer people than `person` are, or only this person's upper body is in the picture.
     """
     if not people:
-        raise InputError("no person was found in the picture: it needs one whose whole body is well visible")
+        raise InputError(
+            "no person was found in the picture: it needs one who is well visible, from head to feet if possible"
+        )
     number = 1 if person is None else person
     if not 1 <= number <= len(people):
         there = "one person was" if len(people) == 1 else f"{len(people)} people were"

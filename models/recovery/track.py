@@ -24,15 +24,36 @@ KEY_FRAMES = 5  # that the shape is taken from, at most
 ALIKE = 0.08  # of a square's side: landmarks that are nearer to each other, in the mean, are one person's
 
 
+class _Keys:
+    """Some of many detections, evenly over a clip, however long it grows."""
+
+    def __init__(self) -> None:
+        self.kept: list[Detection] = []
+        self._step = 1
+
+    def add(self, frame: int, detection: Detection) -> None:
+        if not self.kept or frame % self._step == 0:
+            self.kept.append(detection)
+        if len(self.kept) > 2 * KEY_FRAMES:
+            self.kept = self.kept[::2]
+            self._step *= 2
+
+
 class Track:
     """What was seen of one person so far, frame by frame."""
 
     def __init__(self, missed: int = 0) -> None:
         """`missed`: frames before this one, in which nobody was looked for."""
         self.detections: list[Detection | None] = [None] * missed
-        self.keys: list[Detection] = []
         self.last: Detection | None = None
-        self._key_step = 1
+        self._whole, self._cut_off = _Keys(), _Keys()
+
+    @property
+    def keys(self) -> list[Detection]:
+        """Some frames with their masks, evenly over the clip: of a whole person, who says more of the shape, if one
+        was seen more than once."""
+        enough = len(self._whole.kept) > 1 or not self._cut_off.kept
+        return self._whole.kept if enough else self._cut_off.kept
 
     def look(self, picture: Pyramid, others: Sequence[Detection] = ()) -> Detection | None:
         """Who was followed so far, in the next frame; none of the `others`. None where they are lost."""
@@ -52,20 +73,8 @@ class Track:
         """The next frame; what was seen in it is kept without its mask."""
         if detection is not None:
             self.last = detection
-            self._keep_key(detection)
+            (self._whole if detection.whole else self._cut_off).add(len(self.detections), detection)
         self.detections.append(detection and replace(detection, small_mask=np.zeros((1, 1))))
-
-    def _keep_key(self, detection: Detection) -> None:
-        """Keeps some frames with their masks, evenly over the clip, however long it grows."""
-        if self.keys and detection.whole != self.keys[0].whole:
-            if not detection.whole:
-                return
-            self.keys, self._key_step = [], 1  # a whole person says more of the shape
-        if len(self.detections) % self._key_step == 0:
-            self.keys.append(detection)
-        if len(self.keys) > 2 * KEY_FRAMES:
-            self.keys = self.keys[::2]
-            self._key_step *= 2
 
 
 def check_frame(frame: np.ndarray, number: int, size: tuple[int, int] | None) -> tuple[int, int]:

@@ -35,7 +35,8 @@ class Clip:
         landmark_error: the mean distance, where found, between the body's landmarks and the network's, as a fraction of
             the body's height in pixels.
         people: how many people there were in the frame where the following began.
-        whole: whether in most frames a leg is in the picture down to the shin; else what the legs do is a guess.
+        whole: the share of the frames with the person in which a leg is in the picture down to the shin; in the others
+            what the legs do is a guess.
     """
 
     body: Body
@@ -44,7 +45,7 @@ class Clip:
     found: Tensor
     landmark_error: float
     people: int = 1
-    whole: bool = True
+    whole: float = 1.0
 
 
 class _Finder:
@@ -62,16 +63,23 @@ class _Finder:
     def add(self, frame: np.ndarray) -> Detection | None:
         """The next frame: who is seen in it, mask and all; without the mask it is kept."""
         self.size = check_frame(frame, len(self.track.detections), self.size)
-        detection = self._begin(frame) if self.track.last is None else self.track.look(Pyramid(frame))
+        if self.track.last is None:
+            detection = self._begin(frame, self.allow_upper_body)
+        else:
+            detection = self.track.look(Pyramid(frame))
+            if detection is None and not self.track.keys[0].whole:
+                detection = self._begin(frame, False)
+                if detection is not None:  # what was followed so far was a title, or somebody in the foreground
+                    self.track = Track(len(self.track.detections))
         self.track.keep(detection)
         return detection
 
-    def _begin(self, frame: np.ndarray) -> Detection | None:
+    def _begin(self, frame: np.ndarray, allow_upper_body: bool) -> Detection | None:
         if len(self.track.detections) % self.pause:
             return None
         people = detect_people(frame)
         try:
-            chosen = choose_person(people, self.person, allow_upper_body=self.allow_upper_body)
+            chosen = choose_person(people, self.person, allow_upper_body=allow_upper_body)
         except InputError as trouble:
             if people or self.trouble is None:
                 self.trouble = trouble
@@ -101,9 +109,10 @@ def recover_clip(
         frames: uint8 [H, W, 3], RGB, all of one size.
         model: the body model whose parameters are wanted.
         fps: frames a second.
-        person: which one of the people in the first frame that shows a whole person, counted from 1, the largest first;
-            None: the largest.
-        allow_upper_body: also follow people whose legs are not in the picture.
+        person: which one of the people in the first frame that shows a whole person (or any, where that is allowed),
+            counted from 1, the largest first; None: the largest.
+        allow_upper_body: also follow people whose legs are not in the picture, until a whole one comes when they are
+            lost.
         progress: called with the number of frames looked at so far.
         seen: called for each frame in turn with what was seen of the person, or None where nobody was: the masks, which
             are kept nowhere else.
@@ -151,7 +160,7 @@ def fit_track(track: Track, model: BodyModel, fps: float, size: tuple[int, int])
     extent = (points.amax(1) - points.amin(1)).amax(1).clamp(min=1.0)
     error = float((fit.errors(body, targets)[found].mean(1) / extent).mean())
     whole = [one.whole for one in track.detections if one is not None]
-    return Clip(body, float(fps), size, found, error, whole=2 * sum(whole) >= len(whole))
+    return Clip(body, float(fps), size, found, error, whole=sum(whole) / len(whole))
 
 
 def _clip_targets(detections: list[Detection | None], found: Tensor, fps: float) -> Targets:

@@ -17,6 +17,9 @@ from warpkit.models.media.video import VideoReader
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.recovery import Clip, recover_clip, recover_people
 
+LEGS_SEEN = 0.9
+"""Share of a video that shows the legs below which that is told."""
+
 
 class Reference(NamedTuple):
     """A motion that was read."""
@@ -26,8 +29,8 @@ class Reference(NamedTuple):
     """Where it was recovered from, if it was."""
     people: int = 1
     """How many were seen in the video."""
-    whole: bool = True
-    """Whether their legs were."""
+    whole: float = 1.0
+    """The share of its frames that show the legs of the one who is followed."""
 
 
 def check_motion(motion: str | Path | Motion, number: int | None = None) -> None:
@@ -70,9 +73,10 @@ def reference_notes(reference: Reference, number: int | None) -> list[str]:
             f"{reference.people} people were found in {reference.video}; the largest was followed (choose with "
             "--reference-person, from left to right)"
         )
-    if not reference.whole:
+    if reference.whole < LEGS_SEEN:
         told.append(
-            f"only the upper body is in {reference.video}: what the legs do is made up; give a video down to the feet"
+            f"only the upper body is in {100 * (1 - reference.whole):.0f} % of {reference.video}: what the legs do "
+            "there is made up; give a video down to the feet"
         )
     return told
 

@@ -183,7 +183,9 @@ class Turn:
         if self.freeze is not None and not 0 <= self.freeze < math.inf:
             raise InputError(f"time is frozen at a second of the motion, from 0 on, not {self.freeze:g}")
         if self.hold is not None and self.freeze is None:
-            raise InputError("how long time is held was said, but not at which second it is frozen")
+            raise InputError(
+                f"hold says for how long freeze stops time: {self.hold:g} s, but no second to freeze at came"
+            )
         if self.hold is not None and not 0 < self.hold <= MOST_HOLD:
             raise InputError(f"time is held for more than 0 and up to {MOST_HOLD:g} seconds, not {self.hold:g}")
 

@@ -23,7 +23,7 @@ class TrainConfig:
     batch: int = 2
     """People a step, of all processes and pieces together."""
     sources: tuple[int, int] = (2, 2)
-    """Fewest and most sources of a sample; drawn anew each step."""
+    """Fewest and most sources of a sample, from 1 to 8; drawn anew each step."""
     drop: float = 0.0
     """Probability with which each source but one is left out."""
     learning_rate: float = 1e-4
