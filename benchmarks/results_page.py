@@ -196,8 +196,8 @@ SECTIONS = (
     Section(
         "Blind pairs",
         "30 pairs of the held-out photo-like people P008, P009 and P010 (made by a model, nobody real), each drawn by "
-        "geometry and by the trained model, shuffled; the reviewer does not know which is which. The answers here are of "
-        "a vision-language model that was shown the shuffled pictures alone, not of people.",
+        "geometry and by the trained model, shuffled; the reviewer does not know which is which. The answers here are "
+        "not of people, but of a vision-language model that was shown the shuffled pictures alone.",
         "python -m benchmarks.blind_pairs small.safetensors --out pairs\n"
         "warpkit study tally pairs/study --json benchmarks/results/study.json",
         "study.json",
