@@ -38,6 +38,7 @@ def test_the_losses_are_the_rows_of_table_6():
 
 
 def test_a_study_that_was_stopped_goes_on_and_refuses_other_settings(tmp_path, capsys):
+    pytest.importorskip("lightning_fabric")
     words = "--size 64 --width 4 --steps 2 --batch 1 --people 2 --pairs 2 --precision 32 --device cpu --seeds 0"
     command = ["--out", str(tmp_path), *words.split(), "--variants", "texture"]
     main([*command, "--minutes", "0"])
