@@ -110,10 +110,10 @@ def rows(pipe: Pipeline) -> list[tuple[str, list[np.ndarray]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path, nargs="?", help="of a trained system; the geometric picture if none")
+    parser.add_argument("weights", type=Path, nargs="?", help="of a trained system; default: the embedded one")
     parser.add_argument("--out", type=Path, default=Path("out/failures.jpg"))
     arguments = parser.parse_args()
-    pipe = Pipeline.from_pretrained(arguments.weights, renderer="learned" if arguments.weights else "geometric")
+    pipe = Pipeline.from_pretrained(arguments.weights)
     sheet = contact_sheet(rows(pipe), height=HEIGHT)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).save(arguments.out, quality=QUALITY)

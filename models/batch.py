@@ -16,6 +16,8 @@ from warpkit import Flow, Fragments, interpolate, mesh_flow, rasterize
 from warpkit.models.bodies import PARTS, BodyModel
 from warpkit.models.geometric.mesh import t_pose, vertex_normals
 
+MAX_SOURCES = 8
+"""Pictures of one person, at most: what systems are made and tried for."""
 Visibility = Literal["pixel", "face"] | None
 
 

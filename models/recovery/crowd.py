@@ -113,7 +113,8 @@ def recover_people(
 ) -> list[Clip]:
     """Bodies and cameras of some of the people of a video, all of them as long as the video.
 
-    Frames are read once, one at a time. Each is fitted as by `recover_clip`.
+    Frames are read once, one at a time. Each is fitted as by `recover_clip`; of somebody whose legs are not in the
+    picture what they do is a guess, see `Clip.whole`.
 
     Args:
         frames: uint8 [H, W, 3], RGB, all of one size.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from warpkit.models.batch import MAX_SOURCES
 from warpkit.models.bodies import PARTS, Body, BodyModel, Camera, body_digest
 from warpkit.models.cache import NO_CACHE, Cache
 from warpkit.models.errors import InputError
@@ -27,7 +28,6 @@ from warpkit.models.systems.liquid_warping import LiquidWarping
 
 Photos = Sequence[str | Path | np.ndarray]
 """Pictures of one person: files or uint8 RGB arrays `[H, W, 3]`."""
-MAX_SOURCES = 8
 MOST_UNLIKE = 0.4
 """Difference of typical colours beyond which two photos do not show one person in one outfit; views of one differ by up
 to 0.26 in openpeople, of people in other clothes by 0.35 in the median."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
+from warpkit.models.batch import MAX_SOURCES
 from warpkit.models.errors import InputError
 from warpkit.models.settings import Unfit, fitted_all, kinds_of
 
@@ -78,7 +79,7 @@ class TrainConfig:
             raise InputError("training: one of steps and epochs is needed")
         for name in ("batch", "accumulate", "save_every", "log_every"):
             check(name, getattr(self, name) >= 1, "1 or more")
-        check("sources", 1 <= low <= high <= 8, "fewest and most, from 1 to 8")
+        check("sources", 1 <= low <= high <= MAX_SOURCES, f"fewest and most, from 1 to {MAX_SOURCES}")
         for name in ("drop", "constant", "adversarial_from"):
             check(name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         check("ema", 0 <= self.ema < 1, "from 0 to below 1")
