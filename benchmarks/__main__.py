@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import harness, machine, peers, table
+from benchmarks import harness, peers, table
 from benchmarks.options import Options
+from warpkit.models import machine
 
 FAMILIES = ("rasterize", "interpolate", "mesh_flow", "warp", "fusion", "overhead")
 """Modules of this folder with `cases(options) -> Iterator[Case]`."""

@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.machine import describe
 from benchmarks.personalization import step_bytes
 from benchmarks.systems import blank, parameters, rendering
 from warpkit.models.bodies import load_body
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.photo_like import four_views
 from warpkit.models.errors import InputError
+from warpkit.models.machine import describe
 from warpkit.models.media.draw import fit_into
 from warpkit.models.media.images import read_image
 from warpkit.models.media.video import VideoWriter

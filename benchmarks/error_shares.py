@@ -20,6 +20,7 @@ from warpkit.models.data.cases import Case
 from warpkit.models.data.people import HeldOut
 from warpkit.models.features.vgg import Vgg, unit_distance_map
 from warpkit.models.geometric.matte import spread
+from warpkit.models.machine import describe, fingerprint
 from warpkit.models.metrics import widened
 from warpkit.models.metrics.judges import Judges
 from warpkit.models.systems.liquid_warping.checkpoints import load
@@ -107,7 +108,8 @@ def table(found: dict[str, Any]) -> list[str]:
 
 def markdown(results: dict[str, Any]) -> list[str]:
     """All that `main` wrote to a file."""
-    lines: list[str] = []
+    where = results["machine"]
+    lines = [f"{results['weights']}; seed {results['seed']}; {where['processor']}, commit {where['commit'][:12]}", ""]
     for sources, found in results["sources"].items():
         lines += [f"**{sources} source{'s' * (sources != '1')}**, {results['count']} pairs at {results['size']}²", ""]
         lines += [*table(found), ""]
@@ -131,7 +133,14 @@ def main(given: list[str] | None = None) -> None:
             arguments.weights.stem: SystemPictures(load(arguments.weights), model),
         }
         vgg = Judges.find().vgg
-        results: dict[str, Any] = {"size": arguments.size, "count": arguments.count, "sources": {}}
+        results: dict[str, Any] = {
+            "machine": describe(torch.device("cpu")),
+            "weights": f"{arguments.weights.name}, SHA-256 {fingerprint(arguments.weights)}",
+            "seed": arguments.seed,
+            "size": arguments.size,
+            "count": arguments.count,
+            "sources": {},
+        }
         for sources in arguments.sources:
             cases = [people.cases("self", step, sources) for step in range(arguments.count)]
             results["sources"][str(sources)] = measure(renderers, cases, vgg)

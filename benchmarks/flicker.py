@@ -25,13 +25,13 @@ from torch import Tensor
 from benchmarks.blind_pairs import PEOPLE
 from benchmarks.feet import wavering
 from benchmarks.flicker_truth import against_truth, truth_table
-from benchmarks.machine import describe
 from warpkit import mesh_flow
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.photo_like import outdoor
 from warpkit.models.geometric.renderer import Layer
+from warpkit.models.machine import describe
 from warpkit.models.media.output import whole
 from warpkit.models.metrics.flicker import edge_width, flicker, sharpness
 from warpkit.models.tasks import Clip, Look, Pipeline, Travel

@@ -5,13 +5,11 @@ trained system, steadied; at a small size, since it is the count of frames that 
 """
 
 import argparse
-import ctypes
 import gc
 import json
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,14 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.machine import describe
 from benchmarks.memory import status
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.photo_like import outdoor
+from warpkit.models.machine import describe
 from warpkit.models.media.output import whole
 from warpkit.models.media.video import VideoWriter
+from warpkit.models.memory import give_back
 from warpkit.models.tasks import Clip, Look, Pipeline
 from warpkit.models.tasks.choices import choose_system
 
@@ -43,8 +42,7 @@ def repeated(motion: Motion, frames: int) -> Motion:
 def in_use() -> int:
     """Bytes that are resident once free pages, which the allocator would keep, are given back."""
     gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back()
     return status("VmRSS")
 
 

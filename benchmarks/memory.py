@@ -1,12 +1,13 @@
 """The peak of memory that one call takes beyond what was there before it."""
 
-import ctypes
 import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from warpkit.models.memory import give_back
 
 
 def peak(call: Callable[[], Any], device: torch.device) -> int | None:
@@ -20,12 +21,12 @@ def peak(call: Callable[[], Any], device: torch.device) -> int | None:
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     try:
-        ctypes.CDLL(None).malloc_trim(0)  # pages kept from earlier calls would hide this one's
+        give_back()  # pages kept from earlier calls would hide this one's
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again
         before = status("VmRSS")
         call()
         return max(status("VmHWM") - before, 0)
-    except (OSError, AttributeError, StopIteration):
+    except (OSError, StopIteration):
         return None
 
 

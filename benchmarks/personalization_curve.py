@@ -7,7 +7,6 @@ a picture of the curves beside it. A person's results are written as they come, 
 """
 
 import argparse
-import hashlib
 import json
 import math
 import statistics
@@ -18,12 +17,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import describe
 from warpkit.models.batch import make_batch
 from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.data.cases import Case
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.data.person import PersonSamples
+from warpkit.models.machine import describe, fingerprint
 from warpkit.models.media.output import whole
 from warpkit.models.metrics import Judges
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping
@@ -214,8 +213,7 @@ def main() -> None:
     judges, there = Judges.find(None, device), on_device(model, device)
     settings = {name: value for name, value in vars(arguments).items() if name not in ("out", "device", "people")}
     settings |= {"weights": arguments.weights.name, "baked": arguments.baked is not None, "judged by": names}
-    with arguments.weights.open("rb") as file:  # a training goes on under the same name
-        settings["weights' SHA-256"] = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    settings["weights' SHA-256"] = fingerprint(arguments.weights)  # a training goes on under the same name
     results: dict[str, Any] = {
         "settings": settings,
         "networks": judges.networks(),

@@ -336,7 +336,8 @@ def test_error_is_shared_out_among_regions_without_rest(gathered):
     assert sum(found["squared"]["geometric"]) == pytest.approx(1)
     assert sum(found["squared"]["truth"]) == pytest.approx(0, abs=1e-3)
     gains = {name: gain["psnr"] for name, gain in found["gains"].items()}
-    told = error_shares.markdown({"size": 64, "count": 1, "sources": {"1": found}})
+    about = {"machine": {"processor": "two cores", "commit": "f" * 40}, "weights": "a.safetensors", "seed": 0}
+    told = error_shares.markdown({**about, "size": 64, "count": 1, "sources": {"1": found}})
     assert told[0] == "**1 source**, 1 pairs at 64²"
     assert f"- truth: {gains['truth']:+.2f} dB" in told
     assert gains["truth"] > 30 > gains["with the true outline"] > 0

@@ -201,6 +201,26 @@ def test_what_a_limb_shows_on_one_side_is_carried_round_it_and_not_along(model: 
     assert off(round_limbs) < 0.6 * off(plain)
 
 
+def test_the_dark_rim_of_an_arm_does_not_streak_it_when_it_turns(model: BodyModel, person: MadeUpPerson) -> None:
+    bright = View(*_bright_with_dark_rims(view_of(model, person)), view_of(model, person).body)
+    gathered = gather_appearance([bright], model)
+    pose = stance()
+    pose[0, JOINTS.index("left_shoulder"), 0] = pose[0, JOINTS.index("right_shoulder"), 0] = 0.9
+    body = Body(pose, person.shape, camera_for(model, person))
+    drawn = GeometricRenderer(model, gathered)(body, (SIZE, SIZE)).over(torch.ones(3, SIZE, SIZE))
+    sight = see(View(drawn, torch.ones(SIZE, SIZE), body), model)
+    part = parts_seen(sight, model)
+    arms = (part == PARTS.index("left_upper_arm")) | (part == PARTS.index("right_upper_arm"))
+    assert (drawn[:, arms] > 0).float().mean() > 0.98
+
+
+def _bright_with_dark_rims(view: View) -> tuple[Tensor, Tensor]:
+    """The image of a view in white but for the outermost pixels of the person, which are black; its alpha."""
+    outside = (view.alpha < 0.5).float()[None]
+    rim = torch.nn.functional.max_pool2d(outside, 3, stride=1, padding=1)[0] > 0
+    return torch.where(rim, -0.9, 0.9).expand(3, -1, -1).clone(), view.alpha
+
+
 def test_edges_weigh_what_is_said() -> None:
     faces = torch.tensor([[0, 1, 2], [2, 1, 3]])
     surface = Surface(faces, 4, edge_weights=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,6 +74,7 @@ def evaluate(
         from warpkit.models.bodies import load_body, on_device
         from warpkit.models.data.cases import TASKS
         from warpkit.models.errors import InputError
+        from warpkit.models.machine import commit, processor
         from warpkit.models.media.output import whole
         from warpkit.models.metrics import Judges
         from warpkit.models.tasks.choices import choose_device
@@ -108,6 +108,7 @@ def evaluate(
         judges = Judges.find(weights, where)
         for role, how in judges.absent.items():
             tell(f"note: nothing is measured by a network for {role!r}: {how}")
+        at = f" at {commit()}" if commit() else ""
         settings = {
             "command": f"warpkit evaluate {' '.join(systems)} --out OUT --data {data} --tasks {tasks} "
             f"--sources {sources} --people {people} --count {count} --size {size} --seed {seed} "
@@ -115,10 +116,10 @@ def evaluate(
             + " --baked CACHE" * (baked is not None)
             + " --plain" * plain
             + f" --personalize {personalize}" * bool(personalize),
-            "warpkit": f"{installed('warpkit')}, torch {torch.__version__}",
+            "warpkit": f"{installed('warpkit')}{at}, torch {torch.__version__}",
             "small corrects": "the picture of the geometric renderer" if gathers else "sources warped and blended",
             "systems": ", ".join(f"{name} ({_told(path)})" for name, path in named),
-            "device": str(where),
+            "machine": f"{processor()}, {torch.get_num_threads()} threads, {where}",
         }
         out.mkdir(parents=True, exist_ok=True)
 
@@ -166,10 +167,9 @@ def _number(text: str) -> int:
 
 def _told(path: str) -> str:
     """Which weights these are."""
-    if not Path(path).is_file():
-        return path
-    with Path(path).open("rb") as file:
-        return f"{Path(path).name}, SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+    from warpkit.models.machine import fingerprint
+
+    return f"{Path(path).name}, SHA-256 {fingerprint(Path(path))}" if Path(path).is_file() else path
 
 
 def _one_of(text: str, name: str, known: tuple[str, ...]) -> None:

@@ -30,6 +30,11 @@ SHARPNESS = 4.0
 """Exponent of the blend: high, so that the better sight wins and two that do not align are not seen at once."""
 OCCLUSION_REACH = (1, 3, 6)
 """Pixels of a view within which the edge of a nearer surface makes a vertex doubtful."""
+RIM = 0.009
+"""Of the person's height: how close to its outline an arm is a rim. Fits are a few pixels off, so a rim may show
+something else; and it lies in shadow. Seen as it was that is well, but it would streak an arm that is turned."""
+BEHIND = 0.03
+"""Metres by which a surface must lie behind another to be something else."""
 UNSEEN = 0.06
 """The sight that weighs as much as the worked-out colour; anything much worse is not used."""
 UNKNOWN = 0.02
@@ -74,6 +79,9 @@ class Appearance:
     """[F, 3] into atlas_vertices."""
     seen: Tensor
     """[V] in [0, 1]: whether any picture saw the vertex."""
+    facing: Tensor
+    """[V, S] how squarely each picture sees the vertex (cosine), where it is on the rim of an arm, else 1: a target that
+    sees it more squarely does not ask that picture."""
     allowed: Tensor | None = None
     """[1, S, T, T] in [0, 1], laid out as the atlas: how far each picture gives the surface there its colours, where
     they are of several people; None: all of them, everywhere."""
@@ -93,7 +101,7 @@ def visibility(view: View, sight: Sight) -> Tensor:
     Fits are a few pixels off, so a vertex close behind an arm's edge may really show the arm.
     """
     pixel = 2.0 / view.resolution  # in NDC depth, which has the unit of y
-    slack = 0.03 * view.body.camera.scale[0] * pixel
+    slack = BEHIND * view.body.camera.scale[0] * pixel
     depth = torch.where(sight.covered, sight.fragments.depth[0], 1e3)[None]
     facing = sight.normals[:, 2].clamp(min=0.05)
     slope = (1 - facing.square()).sqrt() / facing
@@ -109,6 +117,16 @@ def visibility(view: View, sight: Sight) -> Tensor:
 def sight_quality(view: View, sight: Sight) -> Tensor:
     """[V] how squarely and finely the view sees each vertex: 0 unseen, 1 full on."""
     return visibility(view, sight) * sight.normals[:, 2].clamp(min=0).square() * view.detail
+
+
+def at_rim(view: View, sight: Sight, reach: float) -> Tensor:
+    """[V] bool: vertices within `reach` metres of where something behind them, or the background, begins."""
+    scale = view.body.camera.scale[0]
+    pixels = max(1, round(reach * float(scale)))
+    depth = torch.where(sight.covered & (view.alpha > 0.5), sight.fragments.depth[0], 1e3)[None]
+    farthest = torch.nn.functional.max_pool2d(depth, 2 * pixels + 1, stride=1, padding=pixels)
+    slack = BEHIND * scale * (2.0 / view.resolution)
+    return sample(farthest, sight.pixels, mode="nearest")[:, 0] > sight.projected[:, 2] + slack
 
 
 @dataclass(frozen=True)
@@ -167,8 +185,12 @@ def shoulders(model: BodyModel) -> Tensor:
 
 def is_arm(model: BodyModel) -> Tensor:
     """[F] bool: faces of arms and hands, which come to lie in front of everything else."""
-    arms = [name.endswith(("upper_arm", "lower_arm", "hand")) for name in PARTS]
-    return torch.tensor(arms, device=model.parts.device)[model.parts]
+    return _named("_arm", "hand").to(model.parts.device)[model.parts]
+
+
+def _named(*endings: str) -> Tensor:
+    """[P] bool: of PARTS."""
+    return torch.tensor([name.endswith(endings) for name in PARTS])
 
 
 def believed_colours(sampled: Tensor, arm: Tensor) -> Tensor:
@@ -242,10 +264,10 @@ def work_out_atlas(
     mean = (share[:-1, :, None] * colours).sum(0) / known[:, None].clamp(min=1e-6)
     best = quality.amax(0)
     confidence = torch.where(known > 0.5, 10.0 * best, 0.0)
-    limbs = once(model, "round limbs", lambda: _round_limbs(model))
+    round_limbs = once(model, "round limbs", lambda: _round_limbs(model))
     limb = limb_axes().to(mean).any(1)[part_of_vertices(model)]
     held = torch.where(known > 0.5, best.square(), 0.0) * torch.where(shoulders(model), SHOULDERS_HELD, HELD)
-    suggested = limbs.spread(mean, torch.where(limb, held, confidence))
+    suggested = round_limbs.spread(mean, torch.where(limb, held, confidence))
     back, crown = scalp(model)
     if (confidence[crown] > 0).any():
         light = mean.sum(1)
@@ -277,6 +299,9 @@ def gather_appearance(views: list[View], model: BodyModel, *, atlas_size: int = 
     offsets = fit_shell(views, model, surface)
     sights = [see(view, model, offsets) for view in views]
     quality = torch.stack([sight_quality(view, sight) for view, sight in zip(views, sights, strict=True)])
+    reach = RIM * float(model.height(shape)[0])
+    rims = torch.stack([at_rim(view, sight, reach) for view, sight in zip(views, sights, strict=True)])
+    rims &= _named("_arm").to(rims.device)[part_of_vertices(model)]  # a hand is little else than rim
     colours = torch.stack([sample(view.image, sight.pixels) for view, sight in zip(views, sights, strict=True)])
     trust = colour_trust(views, sights, quality, colours, model, surface)
     gains = match_exposure((colours + 1) / 2, quality)
@@ -296,7 +321,7 @@ def gather_appearance(views: list[View], model: BodyModel, *, atlas_size: int = 
         ]
     )
     atlas, atlas_vertices, atlas_faces = work_out_atlas(
-        images, vertices, quality * (believed > 0.8), colours, model, surface, atlas_size
+        images, vertices, quality * (believed > 0.8) * ~rims, colours, model, surface, atlas_size
     )
 
     worth = torch.cat([quality, torch.full_like(quality[:1], UNSEEN)]).pow(SHARPNESS)
@@ -311,4 +336,5 @@ def gather_appearance(views: list[View], model: BodyModel, *, atlas_size: int = 
         atlas_vertices=atlas_vertices,
         atlas_faces=atlas_faces,
         seen=blend[:-1].sum(0),
+        facing=torch.where(rims, torch.stack([sight.normals[:, 2] for sight in sights]), 1.0).T.contiguous(),
     )

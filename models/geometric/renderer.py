@@ -8,6 +8,10 @@ from torch import Tensor
 from warpkit import Flow, Fragments, compose_flow, interpolate, rasterize, warp
 from warpkit.models.bodies import Body, BodyModel
 from warpkit.models.geometric.appearance import Appearance, believed_colours, is_arm
+from warpkit.models.geometric.mesh import vertex_normals
+
+TURNED = 0.3
+"""How much more squarely than its picture a target sees an arm's rim when it no longer asks that picture at all."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class GeometricRenderer:
         self.appearance = appearance
         self.supersample = supersample
         self._arm = is_arm(model)
+        at_rim = (appearance.facing < 1).any(1)
+        self._rims = model.faces[at_rim[model.faces.long()].any(1)]
 
     def window(self, vertices: Tensor, body: Body, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """top, left, height, width of the part of a frame of `size` in which the body lies (at least one pixel)."""
@@ -89,7 +95,7 @@ class GeometricRenderer:
         flow = compose_flow(appearance.vertices, model.faces, fragments, face_mask=appearance.faces)
         unfolded = self._unfolded(fragments)
         filled = warp(appearance.atlas, unfolded)[0]
-        seen = self._given(fragments, flow, unfolded).sum(0)
+        seen = self._given(vertices, fragments, flow, unfolded).sum(0)
         covered = (fragments.face_index >= 0).to(filled)
         share = covered - seen[3:]
         colour = seen[:3] + share * filled
@@ -105,7 +111,7 @@ class GeometricRenderer:
 
         With `drawn.filled`, the atlas' share, they sum to one where the person is; all are zero where nobody is.
         """
-        given = self._given(drawn.fragments, drawn.flow, self._unfolded(drawn.fragments))[None, :, 3]
+        given = self._given(drawn.vertices, drawn.fragments, drawn.flow, self._unfolded(drawn.fragments))[None, :, 3]
         return torch.nn.functional.avg_pool2d(given, self.supersample) / drawn.alpha.clamp(min=1e-4)
 
     def _unfolded(self, fragments: Fragments) -> Flow:
@@ -113,12 +119,14 @@ class GeometricRenderer:
         appearance = self.appearance
         return Flow(interpolate(appearance.atlas_vertices, appearance.atlas_faces, fragments)[:, None])
 
-    def _given(self, fragments: Fragments, flow: Flow, unfolded: Flow) -> Tensor:
+    def _given(self, vertices: Tensor, fragments: Fragments, flow: Flow, unfolded: Flow) -> Tensor:
         """[S, 4, h, w] what each picture gives: colours times its share, and its share."""
         appearance = self.appearance
+        towards = vertex_normals(vertices, self._rims)[0, :, 2:]  # right where it matters
+        blend = appearance.blend[:, :-1] * (1 - ((towards - appearance.facing) / TURNED).clamp(0, 1))
         arm = self._arm[fragments.face_index[0].clamp(min=0).long()]
         sampled = believed_colours(warp(appearance.images, flow)[0], arm)
-        shares = interpolate(appearance.blend, self.model.faces, fragments)[0].permute(2, 0, 1)[:-1]  # the last: atlas
+        shares = interpolate(blend, self.model.faces, fragments)[0].permute(2, 0, 1)
         if appearance.allowed is not None:
             shares = shares * warp(appearance.allowed, unfolded)[0]
         return shares[:, None] * sampled

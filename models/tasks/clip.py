@@ -19,12 +19,15 @@ from warpkit.models.geometric.shadow import contact_shadow
 from warpkit.models.geometric.view import View
 from warpkit.models.media.images import parse_color, read_image
 from warpkit.models.media.tensors import to_image, to_tensor
+from warpkit.models.memory import give_back
 from warpkit.models.systems.liquid_warping import LiquidWarping
 from warpkit.models.tasks.beside import Beside
 from warpkit.models.tasks.learned import STRIDE, LearnedRenderer
 from warpkit.models.tasks.sources import Source
 from warpkit.models.tasks.steady import in_order
 
+BREATH = 50
+"""Frames after which free memory is given back."""
 MOST_CANVAS = 3
 """Of a frame's longer side: a background that passes is drawn with so many pixels at most."""
 
@@ -124,10 +127,13 @@ class Clip:
     @torch.no_grad()
     def renders(self) -> Iterator[Layer]:
         """The person of each frame in order: where a network draws and `steady` is not 0, with those before in mind."""
+        people: Iterator[Layer] = map(self.render, range(self.num_frames))
         if isinstance(self.renderer, LearnedRenderer):
-            yield from in_order(self.renderer, self._framed, self.framing.shape, self.fps, self.steady)
-        else:
-            yield from map(self.render, range(self.num_frames))
+            people = in_order(self.renderer, self._framed, self.framing.shape, self.fps, self.steady)
+        for index, person in enumerate(people):
+            yield person
+            if (index + 1) % BREATH == 0:
+                give_back()  # windows differ in size: what one leaves is in pieces, and a long clip's would add up
 
     @torch.no_grad()
     def render_geometric(self, index: int) -> Rendered:
