@@ -80,7 +80,7 @@ class Appearance:
     seen: Tensor
     """[V] in [0, 1]: whether any picture saw the vertex."""
     facing: Tensor
-    """[V, S] how squarely each picture sees the vertex (cosine), where it is on the rim of an arm, else 1: a target that
+    """[V, S] how squarely each picture sees the vertex (cosine) where it is on the rim of an arm, else 1: a target that
     sees it more squarely does not ask that picture."""
     allowed: Tensor | None = None
     """[1, S, T, T] in [0, 1], laid out as the atlas: how far each picture gives the surface there its colours, where
