@@ -89,16 +89,21 @@ def test_who_is_hidden_by_somebody_is_lost_and_not_taken_for_them(monkeypatch: p
     assert columns(followed([still, walks], monkeypatch)) == [walks, still]
 
 
-def test_a_real_video_of_two_gives_each_of_them() -> None:
+def standing_people() -> tuple[np.ndarray, np.ndarray]:
     spec = find_spec("openpeople")
     assert spec is not None
     assert spec.origin is not None
     data = Path(spec.origin).parent / "data" / "curated"
     one, two = (read_image(data / f"P00{n}" / "assets" / "studio_posture.jpg")[::8, ::8] for n in (6, 8))
     height = min(len(one), len(two))
+    return one[:height], two[:height]
+
+
+def test_a_real_video_of_two_gives_each_of_them() -> None:
+    one, two = standing_people()
     frames = []
     for shift in (0, 3, 6):
-        left, right = (np.pad(p[:height], ((0, 0), (s, 10 - s), (0, 0)), "edge") for p, s in ((one, shift), (two, 0)))
+        left, right = (np.pad(p, ((0, 0), (s, 10 - s), (0, 0)), "edge") for p, s in ((one, shift), (two, 0)))
         frames.append(np.concatenate((left, right), 1))
     model = load_body()
     second, first = recover_people(iter(frames), model, 25.0, [2, 1])
@@ -110,6 +115,15 @@ def test_a_real_video_of_two_gives_each_of_them() -> None:
     assert float(moved[2, 0]) == pytest.approx(6, abs=2)
     with pytest.raises(InputError, match="no person 3 in the video: 2 people are in at least half of it"):
         recover_people(iter(frames), model, 25.0, [3])
+
+
+def test_somebody_without_legs_among_others_is_followed_and_that_is_known() -> None:
+    one, two = standing_people()
+    two = np.concatenate([np.repeat(two[:1], len(two) // 2, 0), two[: len(two) - len(two) // 2]])  # down to the hips
+    frame = np.concatenate((one, two), 1)
+    whole, upper = recover_people(iter([frame] * 3), load_body(), 25.0, [1, 2])
+    assert (whole.whole, upper.whole) == (1, 0)
+    assert float(upper.body.camera.offset[0, 0]) > one.shape[1]
 
 
 def test_videos_without_people_or_frames_are_sentences() -> None:

@@ -14,7 +14,7 @@ import torch
 pytest.importorskip("typer", reason="needs the extra [person]")
 from typer.testing import CliRunner
 
-from warpkit.models import Look, Pipeline, Role, Travel, Turn
+from warpkit.models import Look, Pipeline, Role, Travel, Turn, Wear
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.bodies import Body, BodyModel, Camera, load_body
@@ -24,7 +24,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
 from warpkit.models.recovery import Person
-from warpkit.models.tasks import Together, studio
+from warpkit.models.tasks import Together, imitate, studio
 from warpkit.models.tasks.course import Course, moving
 from warpkit.models.tasks.imitate import Reference, in_step, reference_notes
 from warpkit.models.tasks.sources import Shown, Source
@@ -255,6 +255,25 @@ def test_what_roles_share_is_read_once(
     assert resolved == ["wave", "squat"]
     alone = pipe.imitate([photos[1]], "wave", look=Look(64, "white", fps=2.0), turn=Turn(30.0))
     np.testing.assert_array_equal(clips[2].frame(1), alone.frame(1))
+
+
+def test_every_task_tells_that_a_video_shows_no_legs(
+    pipe: Pipeline, photos: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        imitate,
+        "read_references",
+        lambda asked, *_: [Reference(make_motion("wave", fps=2.0), Path("talk.mp4"), whole=0.5) for _ in asked],
+    )
+    (one, other), look = photos, Look(64, "white", fps=2.0)
+    tasks = {
+        "imitate": pipe.imitate([one], "wave", look=look),
+        "each": next(pipe.each([Role([other], "wave")], look=look)),
+        "together": pipe.together([Role([one], "wave"), Role([other], "wave")], look=look),
+        "transfer": pipe.transfer([one], [Wear([other], ("upper",))], motion="wave", look=look),
+    }
+    for task, clip in tasks.items():
+        assert [note for note in clip.notes if "only the upper body is in 50 % of talk.mp4" in note], task
 
 
 # --- what cannot be

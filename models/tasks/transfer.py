@@ -35,6 +35,8 @@ class Wear:
     """Names from `WEARABLE`."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.parts, str):
+            raise InputError(f"parts are several names, such as ({self.parts!r},), not one text")
         for part in self.parts:
             if part not in WEARABLE:
                 raise InputError(f"there is no part {part!r}; the parts are {', '.join(WEARABLE)}")
