@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,6 +164,12 @@ def test_user_is_told_of_several_people_and_of_poor_fits(source: Source) -> None
     assert "3 people were found in crowd.jpg" in notes([crowd], None, model)[0]
     assert notes([crowd], 2, model) == ()
     assert "vague.jpg poorly" in notes([vague], None, model)[0]
+
+
+@pytest.mark.parametrize("photos", ["a.jpg", Path("a.jpg"), np.zeros((8, 8, 3), np.uint8)])
+def test_a_photo_that_is_not_in_a_list_is_refused(photos: Any) -> None:
+    with pytest.raises(InputError, match="put it in a list"):
+        Pipeline.from_pretrained(renderer="geometric", device="cpu", cache=False).imitate(photos, "walk")
 
 
 def test_no_photos_and_too_many_are_refused() -> None:

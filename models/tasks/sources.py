@@ -125,6 +125,14 @@ def recovered(image: np.ndarray, model: BodyModel, *, person: int | None = None,
     return replace(found, mask=seen.mask)
 
 
+def check_photos(photos: Photos) -> None:
+    """Raises InputError where these cannot be the photos of one person, by their number."""
+    if isinstance(photos, str | Path | np.ndarray):
+        raise InputError("photos: expected a list of pictures of one person, got a single one; put it in a list")
+    if not 1 <= len(photos) <= MAX_SOURCES:
+        raise InputError(f"1 to {MAX_SOURCES} photos of one person are needed, {len(photos)} came")
+
+
 def read_sources(
     photos: Photos,
     model: BodyModel,
@@ -137,8 +145,7 @@ def read_sources(
 
     Raises InputError where a photo cannot be used, or there are none or too many.
     """
-    if not 1 <= len(photos) <= MAX_SOURCES:
-        raise InputError(f"1 to {MAX_SOURCES} photos of one person are needed, {len(photos)} came")
+    check_photos(photos)
     named = [
         (photo, f"photo {number}") if isinstance(photo, np.ndarray) else (read_image(photo), str(photo))
         for number, photo in enumerate(photos, 1)

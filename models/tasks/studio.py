@@ -26,7 +26,7 @@ from warpkit.models.tasks.course import Course, moving, standing_still
 from warpkit.models.tasks.imitate import Reference, resolve_motion
 from warpkit.models.tasks.notices import in_frames, notes
 from warpkit.models.tasks.scene import reference_scene
-from warpkit.models.tasks.sources import Photos, Shown, Source, gather, read_sources, standing_body
+from warpkit.models.tasks.sources import Photos, Shown, Source, check_photos, gather, read_sources, standing_body
 from warpkit.models.tasks.together import scene_of
 from warpkit.models.tasks.view import Turn
 
@@ -83,8 +83,11 @@ class Studio:
             raise InputError(f"personalize must be the steps of adapting to the person, 0 or more, not {personalize}")
         if personalize and self.system is None:
             raise InputError("geometry has nothing to adapt to a person: leave out personalize, or take a network")
-        for photo in (photo for photos in people for photo in photos if not isinstance(photo, np.ndarray)):
-            check_readable(Path(photo), "picture")
+        for photos in people:
+            check_photos(photos)
+            for photo in photos:
+                if not isinstance(photo, np.ndarray):
+                    check_readable(Path(photo), "picture")
         check_size(look.size, self.system)
 
     def _reference(self, motion: str | Path | Motion, look: Look, number: int | None) -> Reference:
