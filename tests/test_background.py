@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from warpkit.models.geometric import background
 from warpkit.models.geometric.background import extend_frame, fill_background, person_hole
+
+
+@pytest.fixture(params=[background.SPARSE, 0], ids=["every patch", "every second row and column"])
+def sparse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "SPARSE", request.param)
 
 
 def _stripes(height: int = 96, width: int = 96, period: int = 8) -> Tensor:
@@ -23,6 +29,7 @@ def _hole(height: int, width: int, rows: slice, columns: slice) -> Tensor:
     return hole
 
 
+@pytest.mark.usefixtures("sparse")
 def test_a_periodic_texture_is_continued() -> None:
     picture = _stripes()
     hole = _hole(96, 96, slice(30, 66), slice(40, 60))
@@ -36,6 +43,7 @@ def test_a_constant_picture_stays_constant() -> None:
     assert (fill_background(picture.masked_fill(hole, -1.0), hole) - picture).abs().max() < 1e-4
 
 
+@pytest.mark.usefixtures("sparse")
 def test_a_gradient_is_continued_without_a_seam() -> None:
     x = torch.linspace(-0.8, 0.8, 96)
     picture = (x[None] + 0.3 * x[:, None]).expand(3, 96, 96).contiguous().clamp(-1, 1)
@@ -59,6 +67,7 @@ def test_what_is_in_the_hole_is_not_looked_at() -> None:
     )
 
 
+@pytest.mark.usefixtures("sparse")
 def test_a_hole_may_touch_the_border() -> None:
     picture = _stripes()
     hole = _hole(96, 96, slice(50, 96), slice(40, 62))
@@ -66,6 +75,7 @@ def test_a_hole_may_touch_the_border() -> None:
     assert (filled - picture)[:, hole].abs().mean() < 0.1
 
 
+@pytest.mark.usefixtures("sparse")
 def test_a_hole_is_filled_to_its_depth() -> None:
     picture = _stripes(40, 640) * 0.2 + 0.7
     hole = _hole(40, 640, slice(0, 40), slice(20, 600))
@@ -120,6 +130,7 @@ def test_a_window_inside_is_a_crop() -> None:
     assert torch.equal(extend_frame(picture, (10, 20, 50, 90)), picture[:, 20:90, 10:50])
 
 
+@pytest.mark.usefixtures("sparse")
 def test_a_window_and_a_hole_are_filled_together() -> None:
     picture = _stripes(128, 128)
     hole = _hole(128, 128, slice(40, 128), slice(50, 70))
@@ -127,6 +138,7 @@ def test_a_window_and_a_hole_are_filled_together() -> None:
     assert (extended - _stripes(144, 128)).abs().mean() < 0.05
 
 
+@pytest.mark.usefixtures("sparse")
 @pytest.mark.parametrize("size", [(20, 33), (31, 9), (64, 65)])
 def test_odd_sizes_are_filled(size: tuple[int, int]) -> None:
     height, width = size

@@ -26,6 +26,7 @@ SHADE_COST = 1.0  # of the squared change of shade against the squared colour er
 EVEN = (0.02, 0.05)  # local contrast below which surroundings count as even, and above which as textured
 RELAXATIONS = 12
 SETTLED = 40_000  # patches; levels with more search near the coarser level's answer only
+SPARSE = 8_000  # patches; of levels with more, those of every second row and column: a dozen lie over each pixel still
 CHUNK = 1 << 15  # patches compared at once, so that they stay in cache
 CONFIDENCE = 1.6  # a vote counts this much less for every pixel of distance from the known picture,
 DEEP = 20.0  # down to this depth; deeper votes are all alike
@@ -242,6 +243,15 @@ def _whole(usable: Tensor) -> Tensor:
     return F.pad(inside, (PATCH // 2,) * 4)
 
 
+def _centres(side: int, stride: int) -> Tensor:
+    """[side] bool: every `stride`-th row of those on which patches' centres may lie, and the last of them."""
+    half = PATCH // 2
+    centres = torch.zeros(side, dtype=torch.bool)
+    centres[half : side - half : stride] = True
+    centres[max(side - half - 1, half) : side - half] = True
+    return centres
+
+
 class _Matches:
     """For every patch of a level that touches the hole: the known patch it is most like, and how far from it."""
 
@@ -251,10 +261,11 @@ class _Matches:
         self.row_weight = row_weight * PATCH**2 / self.height**2
         half = PATCH // 2
         touched = F.max_pool2d(level.wanted[None].float(), PATCH, stride=1, padding=half)[0] > 0.5
-        inner = torch.zeros_like(touched)
-        inner[half : self.height - half, half : self.width - half] = True
+        self.stride = 2 if touched.sum() > SPARSE else 1
+        rows, columns = (_centres(side, self.stride) for side in level.size)
         self.whole = _whole(level.usable)
-        self.target = torch.nonzero((touched & inner).reshape(-1))[:, 0]  # [N] pixel numbers of the patches' centres
+        chosen = touched & rows[:, None] & columns
+        self.target = torch.nonzero(chosen.reshape(-1))[:, 0]  # [N] pixel numbers of the patches' centres
         self.number = torch.full((self.height * self.width,), -1, dtype=torch.int64)  # and back: which patch, or -1
         self.number[self.target] = torch.arange(len(self.target))
         steps = torch.arange(-half, half + 1)
@@ -333,7 +344,7 @@ class _Matches:
         self._measure()
         self.error = self._compare(self.target, self.source)
         whole = self.whole.reshape(-1)
-        for jump in (4, 1):
+        for jump in (4, self.stride):
             for dy, dx in ((0, -jump), (0, jump), (-jump, 0), (jump, 0)):
                 column = self.target % self.width + dx
                 neighbour = self.target + dy * self.width + dx
@@ -372,7 +383,9 @@ class _Matches:
             centre = self.hole - step
             fits = (centre >= 0) & (centre < len(self.number)) & (column - dx >= 0) & (column - dx < self.width)
             number = self.number[centre.clamp(0, len(self.number) - 1)]
-            share = (weight[number] * (fits & (number >= 0)))[:, None]
-            total += share
-            colours += share * (self.level.pixels[self.source[number] + step] + shade[number])
+            which = torch.nonzero(fits & (number >= 0))[:, 0]
+            number = number[which]
+            share = weight[number][:, None]
+            total.index_add_(0, which, share)
+            colours.index_add_(0, which, share * (self.level.pixels[self.source[number] + step] + shade[number]))
         self.level.pixels[self.hole] = colours / total.clamp(min=1e-30)
