@@ -156,7 +156,7 @@ def complete(image: Tensor, wanted: Tensor, usable: Tensor, *, even: bool = True
         finer.start(matches)
         if matches is not None:
             finer.vote()
-        if len(finer.target) <= SEARCHED or matches is None:
+        if len(finer.target) * finer.stride**2 <= SEARCHED or matches is None:
             for _ in range(ROUNDS[min(depth, len(ROUNDS) - 1)]):
                 finer.search(random)
                 finer.vote()
