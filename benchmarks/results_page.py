@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import costs, error_shares, personalization_curve, strategies_table
 from warpkit.models.metrics.results import Results
@@ -57,6 +58,11 @@ def shares(path: Path) -> list[str]:
     return error_shares.markdown(json.loads(path.read_text()))
 
 
+def _where(machine: dict[str, Any]) -> str:
+    where = f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, load {machine['load']} at the "
+    return where + f"start, commit `{machine['commit'][:7]}`, {machine['date'][:10]}"
+
+
 def study(path: Path) -> list[str]:
     """What the blind reviewers chose."""
     verdict = Verdict(**json.loads(path.read_text()))
@@ -78,6 +84,7 @@ def personalization(path: Path) -> list[str]:
     """Without and with, by steps (Fig. 14)."""
     found = json.loads(path.read_text())
     lines = [f"- {name}: {value}" for name, value in found["settings"].items()]
+    lines.append(f"- measured on: {_where(found['machine'])}")
     picture = path.with_suffix(".png")
     if picture.exists():
         lines += ["", f"![PSNR and VGG distance by steps](../benchmarks/results/{picture.name})"]
@@ -87,11 +94,14 @@ def personalization(path: Path) -> list[str]:
 def cost(path: Path) -> list[str]:
     """Counted and measured."""
     found = json.loads(path.read_text())
-    machine = found["machine"]
-    where = f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, load {machine['load']} at the "
-    where += f"start, commit `{machine['commit'][:7]}`, {machine['date'][:10]}"
     public = "; ".join(f"to {name}²: {gb:g} GB" for name, gb in found["public_gb"].items())
-    return [where, "", *costs.tables(found).splitlines(), "", f"The public system, as its code's page tells: {public}."]
+    return [
+        _where(found["machine"]),
+        "",
+        *costs.tables(found).splitlines(),
+        "",
+        f"The public system, as its code's page tells: {public}.",
+    ]
 
 
 @dataclass(frozen=True)
@@ -181,7 +191,7 @@ SECTIONS = (
         "Personalization",
         "`small` as it is, and after some steps of adapting to a person: one run of 200 steps a person and number of "
         "photos, read on the way on other poses (Fig. 14).",
-        "python -m benchmarks.personalization_curve small.safetensors --people 12 --sources 1 2 4 8 "
+        "python -m benchmarks.personalization_curve small.safetensors --people 6 --sources 1 2 4 8 --baked CACHE "
         "--out benchmarks/results/personalization.json",
         "personalization.json",
         personalization,

@@ -30,7 +30,7 @@ SHARPNESS = 4.0
 """Exponent of the blend: high, so that the better sight wins and two that do not align are not seen at once."""
 OCCLUSION_REACH = (1, 3, 6)
 """Pixels of a view within which the edge of a nearer surface makes a vertex doubtful."""
-RIM = 0.009
+RIM = 0.012
 """Of the person's height: how close to its outline an arm is a rim. Fits are a few pixels off, so a rim may show
 something else; and it lies in shadow. Seen as it was that is well, but it would streak an arm that is turned."""
 BEHIND = 0.03
