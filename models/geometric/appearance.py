@@ -19,7 +19,7 @@ from warpkit.models.geometric.matte import spread
 from warpkit.models.geometric.mesh import Surface, around_limbs, limb_axes, t_pose, vertex_normals
 from warpkit.models.geometric.once import once
 from warpkit.models.geometric.shell import fit_shell
-from warpkit.models.geometric.trust import colour_trust
+from warpkit.models.geometric.trust import colour_trust, parts_seen, strangers
 from warpkit.models.geometric.view import Sight, View, sample, see
 
 MIRRORED = 0.3
@@ -65,8 +65,8 @@ class Appearance:
     offsets: Tensor
     """[V, 3] metres in rest space: clothes and hair."""
     images: Tensor
-    """[1, S, 5, R, R] the person's colours in [-1, 1] times how far each pixel is believed, how far, and how far as an
-    arm's: see `believed_colours`."""
+    """[1, S, 6, R, R] the person's colours in [-1, 1] times how far each pixel is believed, how far, how far as an
+    arm's, and how far on the rim of one: see `believed_colours`."""
     vertices: Tensor
     """[1, S, V, 3] where each vertex falls in each picture, NDC."""
     blend: Tensor
@@ -79,9 +79,8 @@ class Appearance:
     """[F, 3] into atlas_vertices."""
     seen: Tensor
     """[V] in [0, 1]: whether any picture saw the vertex."""
-    facing: Tensor
-    """[V, S] how squarely each picture sees the vertex (cosine) where it is on the rim of an arm, else 1: a target that
-    sees it more squarely does not ask that picture."""
+    normals: Tensor
+    """[V, S, 3] of the body's surface in each picture: x right, y down, z towards the camera."""
     allowed: Tensor | None = None
     """[1, S, T, T] in [0, 1], laid out as the atlas: how far each picture gives the surface there its colours, where
     they are of several people; None: all of them, everywhere."""
@@ -119,14 +118,26 @@ def sight_quality(view: View, sight: Sight) -> Tensor:
     return visibility(view, sight) * sight.normals[:, 2].clamp(min=0).square() * view.detail
 
 
-def at_rim(view: View, sight: Sight, reach: float) -> Tensor:
-    """[V] bool: vertices within `reach` metres of where something behind them, or the background, begins."""
+def arm_rims(view: View, sight: Sight, model: BodyModel, reach: float) -> Tensor:
+    """[R, R] bool: pixels of arms within `reach` metres of what is farther, of parts that are not theirs, or of none.
+
+    Hands are left out: they are little else than rim.
+    """
     scale = view.body.camera.scale[0]
     pixels = max(1, round(reach * float(scale)))
-    depth = torch.where(sight.covered & (view.alpha > 0.5), sight.fragments.depth[0], 1e3)[None]
-    farthest = torch.nn.functional.max_pool2d(depth, 2 * pixels + 1, stride=1, padding=pixels)
-    slack = BEHIND * scale * (2.0 / view.resolution)
-    return sample(farthest, sight.pixels, mode="nearest")[:, 0] > sight.projected[:, 2] + slack
+
+    def nearby(values: Tensor) -> Tensor:
+        """The largest in a square round each pixel."""
+        rows = torch.nn.functional.max_pool2d(values[None], (2 * pixels + 1, 1), stride=1, padding=(pixels, 0))
+        return torch.nn.functional.max_pool2d(rows, (1, 2 * pixels + 1), stride=1, padding=(0, pixels))[0]
+
+    depth = torch.where(sight.covered & (view.alpha > 0.5), sight.fragments.depth[0], 1e3)
+    edge = nearby(depth) > depth + BEHIND * scale * (2.0 / view.resolution)
+    part, strange, rims = parts_seen(sight, model), strangers().to(depth.device), torch.zeros_like(edge)
+    for arm in (number for number, name in enumerate(PARTS) if name.endswith("_arm")):
+        other = strange[arm][part.clamp(min=0)] & sight.covered
+        rims |= (part == arm) & (edge | (nearby(other.float()) > 0))
+    return rims
 
 
 @dataclass(frozen=True)
@@ -185,24 +196,21 @@ def shoulders(model: BodyModel) -> Tensor:
 
 def is_arm(model: BodyModel) -> Tensor:
     """[F] bool: faces of arms and hands, which come to lie in front of everything else."""
-    return _named("_arm", "hand").to(model.parts.device)[model.parts]
+    arms = [name.endswith(("upper_arm", "lower_arm", "hand")) for name in PARTS]
+    return torch.tensor(arms, device=model.parts.device)[model.parts]
 
 
-def _named(*endings: str) -> Tensor:
-    """[P] bool: of PARTS."""
-    return torch.tensor([name.endswith(endings) for name in PARTS])
-
-
-def believed_colours(sampled: Tensor, arm: Tensor) -> Tensor:
-    """What samples `[S, 5, h, w]` of `Appearance.images` say of pixels that show an arm or not, `arm` `[h, w]` bool.
+def believed_colours(sampled: Tensor, arm: Tensor, turned: Tensor | float = 1.0) -> Tensor:
+    """What samples `[S, 6, h, w]` of `Appearance.images` say of pixels that show an arm or not, `arm` `[h, w]` bool.
 
     A hand that rests on a hip is hardly nearer than the hip, so depth alone would let it be printed there: arms take
-    colours from arms only, and the rest from the rest.
+    colours from arms only, and the rest from the rest. Arms that are `turned` (`[S, 1, h, w]` in [0, 1]) take none
+    from rims.
 
     Returns `[S, 4, h, w]`: colours times belief, and belief.
     """
-    belief, as_arm = sampled[:, 3:4], sampled[:, 4:5]
-    right = torch.where(arm, as_arm, belief - as_arm)
+    belief, as_arm, at_rim = sampled[:, 3:].split(1, 1)
+    right = torch.where(arm, as_arm - turned * at_rim, belief - as_arm).clamp(min=0)
     return torch.cat([sampled[:, :3] * (right / belief.clamp(min=1e-4)), right], 1)
 
 
@@ -247,7 +255,7 @@ def work_out_atlas(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The atlas `[1, 3, T, T]`, T = `size`, with its vertices `[U, 2]` and faces `[F, 3]`.
 
-    `images` `[S, 5, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
+    `images` `[S, 6, R, R]`, `vertices` `[S, V, 3]`, `quality` `[S, V]` and `colours` `[S, V, 3]` of the views.
     """
     mirrored = once(model, "mirrored side", lambda: mirrored_side(model))
     opposite = once(model, "opposite side", lambda: opposite_side(model))
@@ -299,9 +307,6 @@ def gather_appearance(views: list[View], model: BodyModel, *, atlas_size: int = 
     offsets = fit_shell(views, model, surface)
     sights = [see(view, model, offsets) for view in views]
     quality = torch.stack([sight_quality(view, sight) for view, sight in zip(views, sights, strict=True)])
-    reach = RIM * float(model.height(shape)[0])
-    rims = torch.stack([at_rim(view, sight, reach) for view, sight in zip(views, sights, strict=True)])
-    rims &= _named("_arm").to(rims.device)[part_of_vertices(model)]  # a hand is little else than rim
     colours = torch.stack([sample(view.image, sight.pixels) for view, sight in zip(views, sights, strict=True)])
     trust = colour_trust(views, sights, quality, colours, model, surface)
     gains = match_exposure((colours + 1) / 2, quality)
@@ -309,7 +314,13 @@ def gather_appearance(views: list[View], model: BodyModel, *, atlas_size: int = 
     images = ((images + 1) * gains[:, :, None, None] - 1).clamp(-1, 1) * trust[:, None]
     faces = torch.cat([sight.fragments.face_index for sight in sights])
     as_arm = trust * (is_arm(model)[faces.clamp(min=0).long()] & (faces >= 0))
-    images = torch.cat([images, trust[:, None], as_arm[:, None]], 1).contiguous(memory_format=torch.channels_last)
+    reach = RIM * float(model.height(shape)[0])
+    at_rim = as_arm * torch.stack(
+        [arm_rims(view, sight, model, reach) for view, sight in zip(views, sights, strict=True)]
+    )
+    images = torch.cat([images, torch.stack([trust, as_arm, at_rim], 1)], 1).contiguous(
+        memory_format=torch.channels_last
+    )
     colours = ((colours + 1) * gains[:, None] - 1).clamp(-1, 1)
     vertices = torch.stack([sight.projected for sight in sights])
     arm = torch.zeros(model.num_vertices, dtype=torch.bool, device=trust.device)
@@ -321,7 +332,7 @@ def gather_appearance(views: list[View], model: BodyModel, *, atlas_size: int = 
         ]
     )
     atlas, atlas_vertices, atlas_faces = work_out_atlas(
-        images, vertices, quality * (believed > 0.8) * ~rims, colours, model, surface, atlas_size
+        images, vertices, quality * (believed > 0.8), colours, model, surface, atlas_size
     )
 
     worth = torch.cat([quality, torch.full_like(quality[:1], UNSEEN)]).pow(SHARPNESS)
@@ -336,5 +347,5 @@ def gather_appearance(views: list[View], model: BodyModel, *, atlas_size: int = 
         atlas_vertices=atlas_vertices,
         atlas_faces=atlas_faces,
         seen=blend[:-1].sum(0),
-        facing=torch.where(rims, torch.stack([sight.normals[:, 2] for sight in sights]), 1.0).T.contiguous(),
+        normals=torch.stack([sight.normals for sight in sights], 1),
     )

@@ -10,8 +10,8 @@ from warpkit.models.bodies import Body, BodyModel
 from warpkit.models.geometric.appearance import Appearance, believed_colours, is_arm
 from warpkit.models.geometric.mesh import vertex_normals
 
-TURNED = 0.3
-"""How much more squarely than its picture a target sees an arm's rim when it no longer asks that picture at all."""
+TURNED = 0.1
+"""Versed sine of the angle by which an arm must be turned for rims of it not to be believed at all: 26 degrees."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class GeometricRenderer:
         self.appearance = appearance
         self.supersample = supersample
         self._arm = is_arm(model)
-        at_rim = (appearance.facing < 1).any(1)
-        self._rims = model.faces[at_rim[model.faces.long()].any(1)]
+        of_arms = torch.zeros(model.num_vertices, dtype=torch.bool, device=self._arm.device)
+        of_arms[model.faces[self._arm].long()] = True
+        self._round_arms = model.faces[of_arms[model.faces.long()].any(1)]
 
     def window(self, vertices: Tensor, body: Body, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """top, left, height, width of the part of a frame of `size` in which the body lies (at least one pixel)."""
@@ -122,11 +123,12 @@ class GeometricRenderer:
     def _given(self, vertices: Tensor, fragments: Fragments, flow: Flow, unfolded: Flow) -> Tensor:
         """[S, 4, h, w] what each picture gives: colours times its share, and its share."""
         appearance = self.appearance
-        towards = vertex_normals(vertices, self._rims)[0, :, 2:]  # right where it matters
-        blend = appearance.blend[:, :-1] * (1 - ((towards - appearance.facing) / TURNED).clamp(0, 1))
+        normals = vertex_normals(vertices, self._round_arms)[0] * vertices.new_tensor([1, -1, 1])  # right for arms
+        turned = ((1 - (normals[:, None] * appearance.normals).sum(-1)) / TURNED).clamp(0, 1)
+        of_vertices = torch.cat([appearance.blend[:, :-1], turned], 1)  # the atlas' share is the rest
+        shares, turned = interpolate(of_vertices, self.model.faces, fragments)[0].permute(2, 0, 1).chunk(2)
         arm = self._arm[fragments.face_index[0].clamp(min=0).long()]
-        sampled = believed_colours(warp(appearance.images, flow)[0], arm)
-        shares = interpolate(blend, self.model.faces, fragments)[0].permute(2, 0, 1)
+        sampled = believed_colours(warp(appearance.images, flow)[0], arm, turned[:, None])
         if appearance.allowed is not None:
             shares = shares * warp(appearance.allowed, unfolded)[0]
         return shares[:, None] * sampled

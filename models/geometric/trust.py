@@ -37,7 +37,7 @@ PALETTE = 400
 _CHAINS = (("upper_arm", "lower_arm", "hand"), ("upper_leg", "lower_leg", "foot"))
 
 
-def _strangers() -> Tensor:
+def strangers() -> Tensor:
     """[P, P] bool: pairs of parts that the surface does not join and that do not lie too close to tell apart."""
     near = torch.eye(len(PARTS), dtype=torch.bool)
 
@@ -105,7 +105,7 @@ def typical_colours(view: View, sight: Sight, model: BodyModel) -> Tensor:
 def doubtful(view: View, sight: Sight, model: BodyModel) -> Tensor:
     """[P, R, R] bool: pixels of the body that lie close to each part which is neither theirs nor joined to theirs."""
     part = parts_seen(sight, model)
-    strange = _strangers().to(part.device)[:, part.clamp(min=0)] & sight.covered
+    strange = strangers().to(part.device)[:, part.clamp(min=0)] & sight.covered
     return near_parts(part, REACH * float(view.body.camera.scale[0])) & strange
 
 

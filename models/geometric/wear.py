@@ -108,7 +108,7 @@ def put_together(givers: Sequence[Giver], shape: Tensor, model: BodyModel) -> Ap
         atlas_vertices=atlas_vertices[:, :2],
         atlas_faces=atlas_faces,
         seen=(of_vertices * torch.stack([one.seen for one in several], -1)).sum(1),
-        facing=torch.cat([one.facing for one in several], 1),
+        normals=torch.cat([one.normals for one in several], 1),
         allowed=allowed[None].contiguous(memory_format=torch.channels_last),
         faces=used.repeat_interleave(counts, 0)[None],
     )
