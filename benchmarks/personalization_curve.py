@@ -22,6 +22,7 @@ from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.data.cases import Case
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.data.person import PersonSamples
+from warpkit.models.errors import install_hint
 from warpkit.models.machine import describe, fingerprint
 from warpkit.models.media.output import whole
 from warpkit.models.metrics import Judges
@@ -167,7 +168,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     try:
         import matplotlib
     except ImportError as error:
-        raise SystemExit("the picture needs matplotlib: pip install warpkit[bench]") from error
+        raise SystemExit(f"the picture needs matplotlib: {install_hint('bench')}") from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -1,6 +1,6 @@
 """A picture of a run: bars of ratios and a roofline. `python -m benchmarks.plot FILE.json [--out FILE.png]`.
 
-Needs matplotlib: `pip install warpkit[bench]`.
+Needs matplotlib: `pip install '.[bench]'`.
 """
 
 import argparse
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Kind, Report, Row
+from warpkit.models.errors import install_hint
 
 OTHERS: dict[Kind, tuple[str, str]] = {
     "peer": ("best other library", "#7a4fa3"),
@@ -32,7 +33,7 @@ def draw(report: Report, path: Path) -> None:
     try:
         import matplotlib
     except ImportError as error:
-        raise SystemExit("the picture needs matplotlib: pip install warpkit[bench]") from error
+        raise SystemExit(f"the picture needs matplotlib: {install_hint('bench')}") from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -19,6 +19,11 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
 
 
+def install_hint(extra: str) -> str:
+    """What installs an extra; from the sources, as the package indexes have another project under warpkit's name."""
+    return f"pip install '.[{extra}]' in the folder of warpkit's sources"
+
+
 @contextmanager
 def needs_extra(name: str) -> Iterator[None]:
     """Imports inside the block belong to the extra `name`; where one is missing, the error says how to install it."""
@@ -29,5 +34,6 @@ def needs_extra(name: str) -> Iterator[None]:
         if package == "warpkit":
             raise
         raise InputError(
-            f"this needs the package {package!r}, which is not installed: pip install 'warpkit[{name}]'"
+            f"this needs the package {package!r}, which is not installed; the extra [{name}] brings it: "
+            f"{install_hint(name)}"
         ) from error

@@ -55,7 +55,7 @@ def test_a_peer_that_raises_is_told_and_ours_goes_on():
 
 
 def test_the_picture_is_written(report, tmp_path):
-    pytest.importorskip("matplotlib", reason="warpkit[bench] is not installed")
+    pytest.importorskip("matplotlib", reason="needs the extra [bench]")
     from benchmarks.plot import draw
 
     draw(report, tmp_path / "run.png")

@@ -24,6 +24,7 @@ import warpkit
 from warpkit.models import Look, Pipeline, Travel, Turn
 from warpkit.models.app import INTERRUPTED, REFUSED, console
 from warpkit.models.app.commands import app
+from warpkit.models.app.doctor import EXTRAS
 from warpkit.models.data.motion_library import MOTIONS
 from warpkit.models.errors import InputError
 from warpkit.models.media.video import VideoReader
@@ -128,7 +129,7 @@ def test_motions_are_listed_with_their_length() -> None:
 
 def test_doctor_tells_versions_kernels_and_extras() -> None:
     report = warpkit_command("doctor").stdout
-    for fact in ("warpkit", "torch", "SIMD", "CUDA kernels", "GPU", "[person]", "[demo]", "[train]", "[smpl]", "anny"):
+    for fact in ("warpkit", "torch", "SIMD", "CUDA kernels", "GPU", "anny", *(f"[{extra}]" for extra in EXTRAS)):
         assert fact in report
 
 
@@ -413,7 +414,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, photo: Path, missing: str) -> 
     )
     assert done.returncode == REFUSED, done.stderr
     assert f"'{missing}'" in done.stderr
-    assert "pip install 'warpkit[person]'" in done.stderr
+    assert "the extra [person] brings it: pip install '.[person]' in the folder of warpkit's sources" in done.stderr
     assert "Traceback" not in done.stderr
 
 

