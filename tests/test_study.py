@@ -1,7 +1,9 @@
 """The user study: nothing tells whose a result is, and the tally finds out."""
 
 import csv
+import errno
 import json
+import os
 
 import pytest
 
@@ -78,6 +80,41 @@ def test_chance_and_interval_of_21_of_30():
     assert verdict.by_chance("one") == pytest.approx(0.02139, abs=1e-5)  # the sign test's
     assert verdict.by_chance("two") == pytest.approx(1 - 0.00806, abs=1e-4)
     assert verdict.interval("one") == pytest.approx((0.5212, 0.8334), abs=1e-4)
+
+
+def test_answers_end_their_lines_as_text_does_and_those_of_spreadsheets_are_read_too(results, tmp_path):
+    out = tmp_path / "study"
+    make_study(results, out)
+    assert b"\r" not in (out / ANSWERS).read_bytes()
+    assert b"\r\n" in answer(out, "ours").read_bytes()
+    assert tally(out).chosen["ours"] == 12
+
+
+def test_a_full_disk_leaves_no_half_of_a_study(results, tmp_path, monkeypatch):
+    copies: list[int] = []
+
+    def copy(result, place):
+        if len(copies) == 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        copies.append(place.write_bytes(result.read_bytes()))
+
+    monkeypatch.setattr("warpkit.models.metrics.study.shutil.copyfile", copy)
+    with pytest.raises(InputError, match="study cannot be written: No space left"):
+        make_study(results, tmp_path / "on" / "the" / "way" / "study")
+    assert len(copies) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_study_goes_into_no_folder_that_cannot_be_written(results, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    make_study(results, tmp_path / "empty")  # an empty one will do
+    assert (tmp_path / "empty" / KEY).is_file()
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(InputError, match="cannot be written"):
+        make_study(results, tmp_path / "file" / "study")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="does not allow it"):
+        make_study(results, tmp_path / "study")
 
 
 def test_what_cannot_be_a_study_is_refused(results, tmp_path):

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from warpkit.models.errors import InputError
+from warpkit.models.media.output import FULL, check_output, whole_folder
 
 KEY = ".key.json"
 """Whose the letters are; not for those who answer."""
@@ -52,7 +53,8 @@ def make_study(
         The number of groups.
 
     Raises:
-        InputError: fewer than two methods, no case that all of them have, sheets of videos, or `out` is not empty.
+        InputError: fewer than two methods, no case that all of them have, sheets of videos, `out` is not empty or
+            cannot be written. Then nothing is left there.
     """
     if not results.is_dir():
         raise InputError(f"{results}: there is no such folder of results")
@@ -69,7 +71,8 @@ def make_study(
         raise InputError(f"{results}: no picture or video is there, under one name, of all {len(compared)} methods")
     if groups is not None and groups > len(cases):
         raise InputError(f"{results}: has {len(cases)} cases that all methods drew, fewer than {groups}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    check_output(out / ANSWERS, overwrite=True)
+    if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} exists already; a study is written into a new folder")
     if sheets is not None and (videos := [case for case in cases if Path(case).suffix.lower() not in PICTURES]):
         raise InputError(f"{results}: sheets are made of pictures; {videos[0]} is none")
@@ -77,25 +80,36 @@ def make_study(
     chosen = chance.sample(cases, len(cases) if groups is None else groups)
     letters = string.ascii_uppercase[: len(compared)]
     key: dict[str, dict[str, str]] = {}
-    for number, case in enumerate(chosen, 1):
-        group = f"group_{number:03d}"
-        (out / group).mkdir(parents=True)
-        order = chance.sample(compared, len(compared))
-        for letter, method in zip(letters, order, strict=True):
-            shutil.copyfile(method / case, out / group / f"{letter}{Path(case).suffix}")  # without its date
-        for reference in beside:
-            files = [name for name in _files(reference) if Path(name).stem == Path(case).stem]
-            for name in files:
-                shutil.copyfile(reference / name, out / group / f"{reference.name[1:]}{Path(name).suffix}")
-        key[group] = dict(zip(letters, (path.name for path in order), strict=True))
-    with (out / ANSWERS).open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["group", "best"])
-        rows.writerows([group, ""] for group in key)
-    (out / KEY).write_text(json.dumps({"study": _name(key), "seed": seed, "groups": key}, indent=1))
-    if sheets is not None:
-        _write_sheets(out, list(key), letters, sheets, height)
+    with whole_folder(out) as draft:
+        for number, case in enumerate(chosen, 1):
+            group = f"group_{number:03d}"
+            (draft / group).mkdir()
+            order = chance.sample(compared, len(compared))
+            for letter, method in zip(letters, order, strict=True):
+                _copy(method / case, draft / group / f"{letter}{Path(case).suffix}")
+            for reference in beside:
+                files = [name for name in _files(reference) if Path(name).stem == Path(case).stem]
+                for name in files:
+                    _copy(reference / name, draft / group / f"{reference.name[1:]}{Path(name).suffix}")
+            key[group] = dict(zip(letters, (path.name for path in order), strict=True))
+        with (draft / ANSWERS).open("w", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["group", "best"])
+            rows.writerows([group, ""] for group in key)
+        (draft / KEY).write_text(json.dumps({"study": _name(key), "seed": seed, "groups": key}, indent=1))
+        if sheets is not None:
+            _write_sheets(draft, list(key), letters, sheets, height)
     return len(chosen)
+
+
+def _copy(result: Path, copy: Path) -> None:
+    """Without its date, which would tell whose it is."""
+    try:
+        shutil.copyfile(result, copy)
+    except OSError as error:
+        if error.errno in FULL:  # a disk is, not the result's fault
+            raise
+        raise InputError(f"{result} cannot be copied: {error.strerror or error}") from error
 
 
 def _write_sheets(out: Path, groups: list[str], letters: str, each: int, height: int) -> None:
