@@ -325,6 +325,64 @@ def test_the_command_writes_results_and_pictures(tmp_path, capsys, monkeypatch):
         assert not (tmp_path / "other").exists()
 
 
+def test_what_nobody_can_compare_is_a_sentence_and_no_empty_table(people, model):
+    judges = Judges(absent={"body": "get one", "face": "get one", "image": "get one"})
+    renderers = {"warped": WarpedPictures(model), "again": WarpedPictures(model)}
+    text = evaluate(renderers, people, model, judges, tasks=["cross", "self"], sources=[1], count=1).to_markdown()
+    cross, own = text[text.index("## Cross") :].split("## Self")
+    assert "Nothing can be measured here" in cross
+    assert "missing (body, face, image; see" in cross
+    assert "|" not in cross
+    assert "| warped | 1 |" in own
+    assert "| against warped | drawings |" in own
+
+
+def test_the_command_leaves_no_empty_folder_and_refuses_one_that_cannot_be_written(tmp_path, monkeypatch):
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    import warpkit.models.tasks.evaluate as module
+    from warpkit.models.app import INTERRUPTED, REFUSED
+    from warpkit.models.app.commands import app
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "evaluate", interrupted)
+    arguments = ["evaluate", "warped", "--plain", "--size", "32", "--device", "cpu", "--out"]
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "made")])
+    assert done.exit_code == INTERRUPTED, done.output
+    assert not (tmp_path / "made").exists()
+    (tmp_path / "file").write_text("a file")
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "file" / "made")])
+    assert done.exit_code == REFUSED
+    assert "cannot be written" in done.stderr
+    monkeypatch.setattr("warpkit.models.media.output.os.access", lambda path, mode: False)
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "made")])
+    assert done.exit_code == REFUSED
+    assert "does not allow it" in done.stderr
+
+
+def test_embedded_names_the_model_that_travels_along(tmp_path, monkeypatch, model):
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    from warpkit.models.app.commands import app
+    from warpkit.models.app.evaluate import _renderer, _told
+    from warpkit.models.machine import fingerprint
+    from warpkit.models.systems.liquid_warping import embedded_model
+    from warpkit.models.systems.liquid_warping.checkpoints import save
+
+    monkeypatch.setattr(embedded_model, "DATA", tmp_path)
+    out = str(tmp_path / "made")
+    done = CliRunner().invoke(app, ["evaluate", "embedded", "--out", out, "--size", "32", "--device", "cpu"])
+    assert done.exit_code == 2, done.output
+    assert "holds no trained model" in done.stderr
+    save(build("small"), tmp_path / embedded_model.FILE)
+    assert isinstance(_renderer("embedded", model, torch.device("cpu"), "same"), SystemPictures)
+    assert _told("embedded") == f"embedded, SHA-256 {fingerprint(tmp_path / embedded_model.FILE)}"
+
+
 def test_error_is_shared_out_among_regions_without_rest(gathered):
     error_shares = pytest.importorskip("benchmarks.error_shares")
     case = gathered.cases("self", 0, 1)

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from warpkit.models.bodies import BodyModel
     from warpkit.models.metrics.results import Results
     from warpkit.models.progress import Progress
+    from warpkit.models.systems.liquid_warping import LiquidWarping
 
 
 PEOPLE = {"painted": 0.0, "photographic": 1.0, "both": 0.5}
 """The share of rendered people in photographed skins."""
 WITHOUT_NETWORK = ("geometric", "warped")
-"""What may be named beside files of systems."""
+"""What may be named beside files of systems and the one that travels along."""
+EMBEDDED = "embedded"
+"""Names that one."""
 
 
 def evaluate(
@@ -31,7 +34,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="SYSTEM",
-            help="geometric, warped, a system's .safetensors, or NAME=FILE; the first is compared with.",
+            help="geometric, warped, embedded (the model that travels along), a system's .safetensors, or NAME=FILE; "
+            "the first is compared with.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="A new folder: results.json, results.md.")],
@@ -75,7 +79,7 @@ def evaluate(
         from warpkit.models.data.cases import TASKS
         from warpkit.models.errors import InputError
         from warpkit.models.machine import commit, processor
-        from warpkit.models.media.output import whole
+        from warpkit.models.media.output import check_output, whole
         from warpkit.models.metrics import Judges
         from warpkit.models.tasks.choices import choose_device
         from warpkit.models.tasks.evaluate import evaluate as measure
@@ -85,7 +89,9 @@ def evaluate(
         _one_of(background, "background", ("same", "own"))
         shots = [_number(one) for one in sources.split(",")]
         results_file, table_file = out / "results.json", out / "results.md"
-        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not force)):
+        for file in (results_file, table_file):
+            check_output(file, overwrite=True)
+        if out.is_dir() and any(out.iterdir()) and not force:
             raise InputError(f"{out} exists already; choose another folder, or --force to replace what is in it")
         where = choose_device(device)
         named = [one.partition("=")[::2] if "=" in one else (Path(one).stem, one) for one in systems]
@@ -121,7 +127,6 @@ def evaluate(
             "systems": ", ".join(f"{name} ({_told(path)})" for name, path in named),
             "machine": f"{processor()}, {torch.get_num_threads()} threads, {where}",
         }
-        out.mkdir(parents=True, exist_ok=True)
 
         def keep(so_far: Results) -> None:
             for path, text in ((results_file, so_far.to_json()), (table_file, so_far.to_markdown())):
@@ -168,8 +173,18 @@ def _number(text: str) -> int:
 def _told(path: str) -> str:
     """Which weights these are."""
     from warpkit.models.machine import fingerprint
+    from warpkit.models.systems.liquid_warping import embedded
 
+    if path == EMBEDDED and (found := embedded()):
+        return f"{path}, SHA-256 {fingerprint(found.path)}"
     return f"{Path(path).name}, SHA-256 {fingerprint(Path(path))}" if Path(path).is_file() else path
+
+
+def _system(path: str) -> LiquidWarping:
+    from warpkit.models.systems.liquid_warping import load_embedded
+    from warpkit.models.systems.liquid_warping.checkpoints import load
+
+    return load_embedded() if path == EMBEDDED else load(Path(path))
 
 
 def _one_of(text: str, name: str, known: tuple[str, ...]) -> None:
@@ -180,22 +195,20 @@ def _one_of(text: str, name: str, known: tuple[str, ...]) -> None:
 
 
 def _renderer(path: str, model: BodyModel, device: torch.device, background: Any) -> Any:
-    from warpkit.models.systems.liquid_warping.checkpoints import load
     from warpkit.models.tasks.evaluate import GeometricPictures, SystemPictures, WarpedPictures
 
     if path in WITHOUT_NETWORK:
         return GeometricPictures() if path == "geometric" else WarpedPictures(model)
-    return SystemPictures(load(Path(path)).to(device), model, background)
+    return SystemPictures(_system(path).to(device), model, background)
 
 
 def _personalized(
     path: str, model: BodyModel, device: torch.device, background: Any, steps: int, tell: Callable[[str], None]
 ) -> Any:
-    from warpkit.models.systems.liquid_warping.checkpoints import load
     from warpkit.models.tasks.evaluate import PersonalizedPictures
     from warpkit.models.tasks.training import find_critics
 
-    system = load(Path(path)).to(device)
+    system = _system(path).to(device)
     critics, _ = find_critics(system.preset, device, tell)
     return PersonalizedPictures(system, model, critics, steps, background)
 
@@ -254,7 +267,6 @@ class _Writer:
             shown["_truth"] = case.truth.image[:, 0]
         for name, images in shown.items():
             folder = self.folder / f"{task}-{sources}" / name
-            folder.mkdir(parents=True, exist_ok=True)
             for index, image in enumerate(images):
                 view = f"-{case.names[index].rstrip('°')}" if case.names else ""
                 write_image(folder / f"{number:04d}{view}.png", to_image(image), overwrite=True)

@@ -186,10 +186,20 @@ class Results:
         lines: list[str] = []
         for (task, sources), tallies in self.tallies.items():
             shots = "one source" if sources == 1 else f"{sources} sources"
-            lines += [f"{'#' * level} {NAMES[task]}, {shots}", "", *_table(tallies, self.labels), ""]
-            if len(tallies) > 1:
+            measured = any(tally.values or tally.sets for tally in tallies.values())
+            what = _table(tallies, self.labels) if measured else [self._unmeasured()]
+            lines += [f"{'#' * level} {NAMES[task]}, {shots}", "", *what, ""]
+            if len(tallies) > 1 and measured:
                 lines += [*_differences(tallies, self.labels), ""]
         return lines[:-1]
+
+    def _unmeasured(self) -> str:
+        """Why a setting without a true picture has no numbers."""
+        absent = [role for role in ("body", "face", "image") if self.networks.get(role, "absent").startswith("absent")]
+        return (
+            "Nothing can be measured here: there is no true picture to compare with, and the networks that compare "
+            f"people without one are missing ({', '.join(absent)}; see the list of networks)."
+        )
 
 
 def _whole(tally: Tally, first: Tally) -> dict[str, Any]:
