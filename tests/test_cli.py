@@ -302,6 +302,16 @@ def test_more_than_eight_photos_are_refused(tmp_path: Path, photo: Path) -> None
 # --- outputs
 
 
+def test_an_input_is_not_replaced_whatever_is_said(photo: Path, tmp_path: Path) -> None:
+    link = tmp_path / "linked.png"
+    link.symlink_to(photo)
+    before = photo.read_bytes()
+    for arguments in (["view", photo, "--azimuth", "0"], ["transfer", "a.jpg", "--wear", f"{photo}:upper"]):
+        for out in (photo, link):
+            assert "is an input too" in sentence_of(warpkit_command(*arguments, "--out", out, "--force"))
+    assert photo.read_bytes() == before
+
+
 def test_an_output_that_exists_needs_force(tmp_path: Path, photo: Path, made_up: list[dict[str, object]]) -> None:
     out = tmp_path / "a.mp4"
     out.write_text("precious")

@@ -18,6 +18,7 @@ from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.cache import Cache
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
+from warpkit.models.geometric.framing import Framing
 from warpkit.models.geometric.renderer import Layer
 from warpkit.models.geometric.whole_frame import whole_frame
 from warpkit.models.media.images import read_image
@@ -176,6 +177,14 @@ def test_no_photos_and_too_many_are_refused() -> None:
     for count in (0, 9):
         with pytest.raises(InputError, match=f"{count} came"):
             read_sources([photo("P006")] * count, load_body())
+
+
+def test_a_photo_without_any_background_is_a_sentence() -> None:
+    (source,) = read_sources([photo("P006")], load_body())
+    x0, y0, x1, y1 = source.person.box
+    middle = Framing((x0 + x1) / 2 - 4, (y0 + y1) / 2 - 4, 8.0, 32, 32)  # nothing but the shirt
+    with pytest.raises(InputError, match=r"too little of .* beside the person"):
+        source.plate(middle)
 
 
 def test_odd_sizes_and_unknown_devices_are_refused_before_any_work() -> None:

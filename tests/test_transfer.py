@@ -50,6 +50,8 @@ def test_wear_is_a_photo_and_its_parts(tmp_path: Path, monkeypatch: pytest.Monke
     assert parse_wear("b.jpg") == Wear([Path("b.jpg")], ("clothes",))
     assert parse_wear("b.jpg:upper, feet") == Wear([Path("b.jpg")], ("upper", "feet"))
     assert parse_wear("a.jpg+b.jpg:hair") == Wear([Path("a.jpg"), Path("b.jpg")], ("hair",))
+    assert parse_wear("group.jpg:2:upper") == Wear([Path("group.jpg")], ("upper",), 2)
+    assert parse_wear("group.jpg:2") == Wear([Path("group.jpg")], ("clothes",), 2)
     assert parse_wear("/x:y/b.jpg") == Wear([Path("/x:y/b.jpg")], ("clothes",))
     Path("odd+name:upper").touch()
     assert parse_wear("odd+name:upper") == Wear([Path("odd+name:upper")], ("clothes",))

@@ -127,6 +127,11 @@ def test_time_is_frozen_within_the_motion_or_a_sentence_says_so() -> None:
     for freeze in (-1.0, math.nan, math.inf):
         with pytest.raises(InputError, match="from 0 on"):
             Turn([0, 90], freeze=freeze)
+
+
+def test_a_shift_beyond_sight_is_refused() -> None:
+    with pytest.raises(InputError, match="at most 10 metres"):
+        Turn(shift=(0.0, -10.5))
     for hold in (0.0, -1.0, math.nan, 1e6):
         with pytest.raises(InputError, match="up to 600 seconds"):
             Turn(freeze=0.0, hold=hold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,6 +39,15 @@ def check_outputs(out: Path, frames: Path | None, force: bool, transparent: bool
     (check_image_output if is_picture(out) else check_video_output)(out, overwrite=force, transparent=transparent)
     if frames is not None:
         check_folder_output(frames, overwrite=force)
+
+
+def check_no_input(out: Path, *inputs: object) -> None:
+    """Raises InputError where `out` is one of the files among `inputs`, which --force is not meant for."""
+    from warpkit.models.errors import InputError
+
+    for one in inputs:
+        if isinstance(one, str | Path) and os.path.exists(one) and out.exists() and os.path.samefile(one, out):
+            raise InputError(f"{out} is an input too: give the output another name")
 
 
 def check_views(out: Path, count: int, as_sheet: bool, transparent: bool = False) -> None:

@@ -72,7 +72,7 @@ def imitate(
     """The person in the photos moves as the reference does; several do so together (--and)."""
     with sentences(debug), Bars() as bars:
         from warpkit.models import Look, Pipeline, Travel, Turn
-        from warpkit.models.app.clip import write
+        from warpkit.models.app.clip import check_no_input, write
         from warpkit.models.app.roles import check_one_each, file_names, is_folder, read_people, roles_together
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
@@ -92,6 +92,7 @@ def imitate(
             written = [out]
         for path in written:
             check_video_output(path, overwrite=force, transparent=look.transparent)
+            check_no_input(path, *(one for role in roles for one in (*role.photos, role.motion)))
         if frames is not None:
             check_folder_output(frames, overwrite=force)
         pipe = Pipeline.from_pretrained(

@@ -7,6 +7,7 @@ from pathlib import Path
 from warpkit.models.errors import InputError
 from warpkit.models.media.video import ENDINGS
 from warpkit.models.tasks.imitate import is_video
+from warpkit.models.tasks.sources import named_photos
 from warpkit.models.tasks.together import Role, parse_place
 
 People = Sequence[tuple[list[Path], int | None]]
@@ -14,20 +15,8 @@ People = Sequence[tuple[list[Path], int | None]]
 
 
 def read_people(photos: list[Path], person: int | None, others: Sequence[str]) -> People:
-    """The first one's photos, and everybody else's from `PHOTO`, `PHOTO+PHOTO` or `PHOTO:PERSON`.
-
-    A name that is a file is taken whole.
-    """
-    return [(photos, person), *(_somebody(text) for text in others)]
-
-
-def _somebody(text: str) -> tuple[list[Path], int | None]:
-    names, number = text, None
-    if not os.path.lexists(text):
-        before, colon, after = text.rpartition(":")
-        if colon and after.isdecimal():
-            names, number = before, int(after)
-    return [Path(names)] if os.path.lexists(names) else [Path(name) for name in names.split("+")], number
+    """The first one's photos, and everybody else's: see `named_photos`."""
+    return [(photos, person), *map(named_photos, others)]
 
 
 def is_folder(out: Path, videos: int) -> bool:

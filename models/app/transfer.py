@@ -1,5 +1,6 @@
 """`warpkit transfer`: a person wears what others wear."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,8 @@ def transfer(
     wear: Annotated[
         list[str],
         typer.Option(
-            metavar="PHOTO[:PARTS]",
-            help="Whose clothes: b.jpg, b.jpg:upper,feet or front.jpg+back.jpg:lower; once for each of several people.",
+            metavar="PHOTO[:PERSON][:PARTS]",
+            help="Whose clothes: b.jpg, b.jpg:upper,feet, front.jpg+back.jpg:lower, group.jpg:2:upper; once for each.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="A picture, or a video (.mp4, .mov, .mkv, .webm) of views or a motion.")],
@@ -58,7 +59,7 @@ def transfer(
     """
     with sentences(debug), Bars() as bars:
         from warpkit.models import Look, Pipeline, Travel, Turn
-        from warpkit.models.app.clip import check_outputs, check_views, is_picture, write
+        from warpkit.models.app.clip import check_no_input, check_outputs, check_views, is_picture, write
         from warpkit.models.errors import InputError
         from warpkit.models.media.video import ENDINGS
         from warpkit.models.tasks.transfer import parse_wear
@@ -67,6 +68,7 @@ def transfer(
         turn = Turn.parse(azimuth, elevation, roll, shift, freeze, hold)
         look = Look(size, background, fps, frame, steady)
         check_outputs(out, frames, force, look.transparent)
+        check_no_input(out, motion, *photos, *chain(*(one.photos for one in given)))
         if motion is None:
             check_views(out, len(turn), sheet, look.transparent)
         elif is_picture(out) or sheet:

@@ -92,7 +92,8 @@ def _look(source: Source) -> View:
 
 def _crowds(sources: Sequence[Source], person: int | None) -> list[str]:
     return [
-        f"{source.person.people} people were found in {source.name}; the largest was taken (choose with --person)"
+        f"{source.person.people} people were found in {source.name}; the largest was taken (choose with "
+        f"--person, of others with {source.name}:2)"
         for source in sources
         if source.person.people > 1 and person is None
     ]

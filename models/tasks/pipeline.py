@@ -256,7 +256,7 @@ class Pipeline(Studio):
             turn: from where they are seen; with a motion, several views are spread over its length.
             look: of the frames.
             reference_person: as of `imitate`.
-            person: of the photos; of others' photos it is the largest.
+            person: of the photos; of others' photos see `Wear`.
             personalize: as of `imitate`; to the person, not to what others give.
         """
         if not wear:
@@ -268,10 +268,9 @@ class Pipeline(Studio):
             check_still(look, travel, turn.freeze, reference_person)
         self._check_inputs(look, photos, *(other.photos for other in wear), personalize=personalize)
         with torch.no_grad():
-            people = [self._read(photos, person), *(self._read(other.photos, None) for other in wear)]
-            told = [
-                note for number, one in enumerate(people) for note in notes(one, None if number else person, self.model)
-            ]
+            people = [self._read(photos, person), *(self._read(other.photos, other.person) for other in wear)]
+            asked = [person, *(other.person for other in wear)]
+            told = [note for one, who in zip(people, asked, strict=True) for note in notes(one, who, self.model)]
             resolution = resolution_of(look, people[0])
             shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
             shown = replace(shown, system=self._adapted(photos, look, person, personalize))

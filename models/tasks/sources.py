@@ -1,5 +1,6 @@
 """From photos of one person to their appearance: found, fitted, cut out and gathered."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,10 @@ class Source:
         return self.cache.remember("cut-outs", (self.image, person.mask, person.body, window), cut, View, Body, Camera)
 
     def emptied(self) -> Tensor:
-        """[3, H, W] the photo with the person gone: bit for bit itself where they are not."""
+        """[3, H, W] the photo with the person gone: bit for bit itself where they are not.
+
+        Raises InputError where there is nothing to fill it from; so does `plate`.
+        """
         height, width = self.person.size
         x0, y0, x1, y1 = self.person.box
         air = 0.5 * max(x1 - x0, y1 - y0)  # what the hole is filled from
@@ -74,7 +78,7 @@ class Source:
         mask = self.person.mask[around].contiguous()
 
         def fill() -> Tensor:
-            return fill_background(part, person_hole(refine_alpha(part, mask)))
+            return self._filled(part, person_hole(refine_alpha(part, mask)))
 
         picture[:, *around] = self.cache.remember("backgrounds", (part, mask), fill)
         return picture
@@ -86,9 +90,18 @@ class Source:
         soft = framing.cut(self.person.mask[None], "border")[0] * inside
 
         def fill() -> Tensor:
-            return fill_background(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
+            return self._filled(picture, person_hole(refine_alpha(picture, soft)) | ~inside)
 
         return self.cache.remember("backgrounds", (picture, soft, inside), fill)
+
+    def _filled(self, picture: Tensor, hole: Tensor) -> Tensor:
+        try:
+            return fill_background(picture, hole)
+        except ValueError as error:
+            raise InputError(
+                f"the frame shows too little of {self.name} beside the person to continue its background: choose "
+                "another --background, or another photo"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -123,6 +136,16 @@ def recovered(image: np.ndarray, model: BodyModel, *, person: int | None = None,
     inputs = (image, body_digest(model), person)
     seen, found = cache.remember("bodies", inputs, find, Detection, Square, Person, Body, Camera)
     return replace(found, mask=seen.mask)
+
+
+def named_photos(text: str) -> tuple[list[Path], int | None]:
+    """Photos, and which person of them, from `PHOTO`, `PHOTO+PHOTO` or `PHOTO:PERSON`; a file's name is taken whole."""
+    names, number = text, None
+    if not os.path.lexists(text):
+        before, colon, after = text.rpartition(":")
+        if colon and after.isdecimal():
+            names, number = before, int(after)
+    return [Path(names)] if os.path.lexists(names) else [Path(name) for name in names.split("+")], number
 
 
 def check_photos(photos: Photos) -> None:

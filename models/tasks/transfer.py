@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -19,7 +18,7 @@ from warpkit.models.geometric.view import View, see
 from warpkit.models.geometric.wear import Giver, put_together
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.tasks.clip import views_of
-from warpkit.models.tasks.sources import Photos, Shown, Source, check_one_person, gathered
+from warpkit.models.tasks.sources import Photos, Shown, Source, check_one_person, gathered, named_photos
 
 DEFAULT = ("clothes",)
 """What is worn where nothing is said."""
@@ -33,6 +32,8 @@ class Wear:
     """1 to 8 pictures of them."""
     parts: tuple[str, ...] = DEFAULT
     """Names from `WEARABLE`."""
+    person: int | None = None
+    """Who of photos with several people, counted from 1 in order of size; None: the largest."""
 
     def __post_init__(self) -> None:
         if isinstance(self.parts, str):
@@ -45,17 +46,15 @@ class Wear:
 
 
 def parse_wear(text: str) -> Wear:
-    """Who gives what, from `PHOTO`, `PHOTO:part,part` or `PHOTO+PHOTO:part`; a name that is a file is taken whole.
+    """Who gives what, from `PHOTO`, `PHOTO:part,part`, `PHOTO+PHOTO:part` or `PHOTO:PERSON:part`.
 
-    Raises InputError for an unknown part (the known ones are listed).
+    A name that is a file is taken whole. Raises InputError for an unknown part (the known ones are listed).
     """
-    if os.path.lexists(text):
-        return Wear([Path(text)])
     names, colon, parts = text.rpartition(":")
-    if not colon or "/" in parts or "\\" in parts:
+    if os.path.lexists(text) or not colon or "/" in parts or "\\" in parts or parts.isdecimal():
         names, parts = text, ",".join(DEFAULT)
-    photos = [Path(names)] if os.path.lexists(names) else [Path(name) for name in names.split("+")]
-    return Wear(photos, tuple(part.strip() for part in parts.split(",") if part.strip()))
+    photos, person = named_photos(names)
+    return Wear(photos, tuple(part.strip() for part in parts.split(",") if part.strip()), person)
 
 
 def who_gives(wear: Sequence[Wear]) -> list[tuple[str, ...]]:

@@ -20,6 +20,8 @@ HOLD = 3.0
 """Seconds that time stands still where nothing else is said."""
 MOST_HOLD = 600.0
 """Seconds that time may stand still, at most."""
+MOST_SHIFT = 10.0
+"""Metres, to either side, up or down: where nobody sees the person any more."""
 MOST_LEAN = 15.0
 """Degrees that a standing person may lean towards or away from the camera for that to be the camera's own pitch."""
 LEVEL = 20.0
@@ -180,6 +182,8 @@ class Turn:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (*chain(*self.angles), *self.shift))):
             raise InputError(f"angles and the shift must be finite numbers, {self} came")
+        if max(map(abs, self.shift)) > MOST_SHIFT:
+            raise InputError(f"shift moves the person by at most {MOST_SHIFT:g} metres each way, {self.shift} came")
         if self.freeze is not None and not 0 <= self.freeze < math.inf:
             raise InputError(f"time is frozen at a second of the motion, from 0 on, not {self.freeze:g}")
         if self.hold is not None and self.freeze is None:
