@@ -22,7 +22,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.recovery import Person
 from warpkit.models.systems.liquid_warping import Critics, build, embedded_model
 from warpkit.models.systems.liquid_warping.checkpoints import load
-from warpkit.models.tasks import Adaptation, Look, Pipeline, Turn, studio
+from warpkit.models.tasks import Adaptation, Look, Pipeline, Turn, studio, training
 from warpkit.models.tasks.sources import Source
 from warpkit.models.training import Outcome, load_checkpoint
 
@@ -181,7 +181,7 @@ def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monk
 def test_a_task_draws_with_the_system_adapted_to_the_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "read_sources", lambda *arguments, **options: [source()])
     monkeypatch.setattr(studio, "read_sources", lambda *arguments, **options: [source()])
-    monkeypatch.setattr(module, "find_critics", lambda *arguments: (Critics(), {}))
+    monkeypatch.setattr(training, "find", lambda name: None)
     system = build("small")
     pipe = Pipeline(load_body(), system, torch.device("cpu"), cache=Cache(tmp_path))
     photo = source().image
@@ -197,6 +197,9 @@ def test_a_task_draws_with_the_system_adapted_to_the_person(tmp_path: Path, monk
     assert np.array_equal(drawn(personalize=2), adapted)
     moving = pipe.imitate([photo], make_motion("wave", fps=2.0), look=Look(SIZE, "white"), personalize=2)
     assert moving.renderer.system is not system
+    for name in ("perceptual", "face"):  # told of weights that the cache had, too
+        (note,) = (note for note in moving.notes if f"the {name} loss" in note)
+        assert note.startswith("adapting to the person: training goes without")
     monkeypatch.setattr(module.Trainer, "fit", lambda trainer: Outcome(1, "diverged"))
     with pytest.raises(InputError, match="diverged after 1 steps"):
         drawn(personalize=3)

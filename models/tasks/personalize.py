@@ -110,6 +110,7 @@ def adapted(
     device: torch.device,
     person: int | None = None,
     progress: Progress = SILENT,
+    tell: Callable[[str], None] = lambda line: None,
     cache: Cache = NO_CACHE,
 ) -> LiquidWarping:
     """A system that `personalize` made of `system` and `photos`, its arguments; the cache knows it the second time.
@@ -119,7 +120,16 @@ def adapted(
     with TemporaryDirectory() as folder:
         out = Path(folder) / "person.safetensors"
         outcome = personalize(
-            photos, out, how, system=system, model=model, device=device, person=person, progress=progress, cache=cache
+            photos,
+            out,
+            how,
+            system=system,
+            model=model,
+            device=device,
+            person=person,
+            progress=progress,
+            tell=tell,
+            cache=cache,
         )
         if outcome.reason == "asked":
             raise KeyboardInterrupt

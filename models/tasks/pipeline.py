@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,10 +271,10 @@ class Pipeline(Studio):
             asked = [person, *(other.person for other in wear)]
             told = [note for one, who in zip(people, asked, strict=True) for note in notes(one, who, self.model)]
             resolution = resolution_of(look, people[0])
-            shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress)
-            shown = replace(shown, system=self._adapted(photos, look, person, personalize))
+            shown = Dressing(people, cells, resolution, self.model, self.cache).shown(self.progress).with_notes(told)
+            shown = self._adapted(shown, photos, look, person, personalize)
             reference = None if motion is None else self._reference(motion, look, reference_person)
-            told += [] if reference is None else reference_notes(reference, reference_person)
+            told = [] if reference is None else reference_notes(reference, reference_person)
             return self._clip(shown.with_notes(told), look, turn, reference, travel)
 
     def personalize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,17 +57,18 @@ class Studio:
     def _gathered(self, photos: Photos, look: Look, person: int | None, personalize: int = 0) -> Shown:
         sources = self._read(photos, person)
         appearance = gather(sources, self.model, resolution_of(look, sources), self.progress, self.cache)
-        system = self._adapted(photos, look, person, personalize)
-        return Shown(sources, appearance, notes(sources, person, self.model), system=system)
+        shown = Shown(sources, appearance, notes(sources, person, self.model))
+        return self._adapted(shown, photos, look, person, personalize)
 
-    def _adapted(self, photos: Photos, look: Look, person: int | None, steps: int) -> LiquidWarping | None:
-        """The system adapted to somebody, at the size of the frames; None where no step is asked for."""
+    def _adapted(self, shown: Shown, photos: Photos, look: Look, person: int | None, steps: int) -> Shown:
+        """The same, drawn by a system adapted to them at the size of the frames, with what that told besides."""
         if steps == 0 or self.system is None:
-            return None
+            return shown
         from warpkit.models.tasks.personalize import adapted
 
+        told: list[str] = []
         with torch.enable_grad():
-            return adapted(
+            system = adapted(
                 photos,
                 Adaptation(steps, max(LEAST_ADAPTED, look.size // 8 * 8)),
                 system=self.system,
@@ -74,8 +76,12 @@ class Studio:
                 device=self.device,
                 person=person,
                 progress=self.progress,
+                tell=told.append,
                 cache=self.cache,
             )
+        noted = [line.removeprefix("note: ") for line in told if line.startswith("note: ")]
+        more = [f"adapting to the person: {note}" for note in noted if note not in shown.notes]
+        return replace(shown, system=system, notes=(*shown.notes, *more))
 
     def _check_inputs(self, look: Look, *people: Photos, personalize: int = 0) -> None:
         """Raises InputError for what cannot be read, not drawn or not adapted, before long work."""
