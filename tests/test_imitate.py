@@ -192,6 +192,9 @@ def test_odd_sizes_and_unknown_devices_are_refused_before_any_work() -> None:
         Look(129)
     with pytest.raises(InputError, match="fps must be"):
         Look(fps=0)
+    for wrong in ({"fps": "x"}, {"steady": "x"}, {"steady": None}, {"size": "x"}):
+        with pytest.raises(InputError):
+            Look(**wrong)
     with pytest.raises(InputError, match="device must be"):
         choose_device("tpu")
 

@@ -1,7 +1,9 @@
 """What people may ask of every task, looked at before long work."""
 
+import math
 import os
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -48,6 +50,11 @@ def choose_system(renderer: RendererName | None, weights: str | Path | None) -> 
     if renderer == "geometric" or (renderer is None and embedded() is None):
         return None
     return load_embedded()
+
+
+def lies_in(value: object, least: float = -math.inf, most: float = math.inf) -> bool:
+    """Whether what people gave is a finite number, from `least` to `most`."""
+    return isinstance(value, Real) and math.isfinite(value) and least <= float(value) <= most
 
 
 def check_size(size: int, system: LiquidWarping | None = None) -> None:
@@ -137,14 +144,14 @@ class Look:
     def __post_init__(self) -> None:
         check_size(self.size)
         check_background(self.background)
-        if self.fps is not None and not RATES[0] <= self.fps <= RATES[1]:
+        if self.fps is not None and not lies_in(self.fps, *RATES):
             raise InputError(f"fps must be from {RATES[0]:g} to {RATES[1]:g} frames a second, {self.fps} came")
         if self.frame not in get_args(FrameName):
             raise InputError(f"frame must be {' or '.join(get_args(FrameName))}, not {self.frame!r}")
         if self.frame == "photo" and self.background == "reference":
             raise InputError("background reference shows the reference's whole picture: leave out frame photo")
-        if not 0 <= self.steady <= 5:
-            raise InputError(f"frames are steadied over 0 to 5 seconds, not {self.steady:g}")
+        if not lies_in(self.steady, 0, 5):
+            raise InputError(f"frames are steadied over 0 to 5 seconds, not {self.steady}")
 
     @property
     def transparent(self) -> bool:
@@ -169,8 +176,8 @@ class Travel:
     def __post_init__(self) -> None:
         if self.camera is not None and self.camera not in get_args(CameraMode):
             raise InputError(f"camera must be {', '.join(get_args(CameraMode))}, not {self.camera!r}")
-        if self.smooth is not None and not 0 <= self.smooth <= 5:
-            raise InputError(f"a motion is smoothed over 0 to 5 seconds, not {self.smooth:g}")
+        if self.smooth is not None and not lies_in(self.smooth, 0, 5):
+            raise InputError(f"a motion is smoothed over 0 to 5 seconds, not {self.smooth}")
 
     def mode(self, look: Look, video: bool, pictures: bool) -> CameraMode:
         """What the camera does, for a motion that comes from a `video`, or otherwise from `pictures`.
@@ -212,9 +219,9 @@ class Adaptation:
     """bfloat16, and activations computed again in the backward pass."""
 
     def __post_init__(self) -> None:
-        if self.size % 8 or self.size < 64:
+        if not lies_in(self.size, 64) or self.size % 8:
             raise InputError(f"size must be a multiple of 8 from 64 on, {self.size} came")
-        if self.steps < 1:
+        if not lies_in(self.steps, 1):
             raise InputError(f"steps must be 1 or more, {self.steps} came")
-        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
+        if self.learning_rate is not None and not (lies_in(self.learning_rate, 0, 1) and 0 < self.learning_rate < 1):
             raise InputError(f"the learning rate must be more than 0 and less than 1, {self.learning_rate} came")

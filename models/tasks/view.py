@@ -12,6 +12,7 @@ from torch import Tensor
 from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.errors import InputError
+from warpkit.models.tasks.choices import lies_in
 from warpkit.models.tasks.clip import Clip, extent
 
 MOST_VIEWS = 20_000
@@ -180,18 +181,19 @@ class Turn:
     """Seconds that it stands still; None: `HOLD`."""
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (*chain(*self.angles), *self.shift))):
+        numbers = (*chain(*self.angles), *self.shift)
+        if not all(map(lies_in, numbers)):
             raise InputError(f"angles and the shift must be finite numbers, {self} came")
         if max(map(abs, self.shift)) > MOST_SHIFT:
             raise InputError(f"shift moves the person by at most {MOST_SHIFT:g} metres each way, {self.shift} came")
-        if self.freeze is not None and not 0 <= self.freeze < math.inf:
-            raise InputError(f"time is frozen at a second of the motion, from 0 on, not {self.freeze:g}")
+        if self.freeze is not None and not lies_in(self.freeze, 0):
+            raise InputError(f"time is frozen at a second of the motion, from 0 on, not {self.freeze}")
         if self.hold is not None and self.freeze is None:
             raise InputError(
-                f"hold says for how long freeze stops time: {self.hold:g} s, but no second to freeze at came"
+                f"hold says for how long freeze stops time: {self.hold} s, but no second to freeze at came"
             )
-        if self.hold is not None and not 0 < self.hold <= MOST_HOLD:
-            raise InputError(f"time is held for more than 0 and up to {MOST_HOLD:g} seconds, not {self.hold:g}")
+        if self.hold is not None and not (lies_in(self.hold, 0, MOST_HOLD) and self.hold > 0):
+            raise InputError(f"time is held for more than 0 and up to {MOST_HOLD:g} seconds, not {self.hold}")
 
     @classmethod
     def parse(
