@@ -4,6 +4,7 @@ import functools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ pytest.importorskip("lightning_fabric", reason="needs the extra [train]")
 pytest.importorskip("scipy", reason="needs the extra [person]")
 
 import warpkit.models.tasks.personalize as module
+from warpkit.models.app import INTERRUPTED, REFUSED
 from warpkit.models.bodies import JOINTS, Body, Camera, load_body
 from warpkit.models.cache import Cache
 from warpkit.models.data.motion_library import make_motion
@@ -211,6 +213,23 @@ def test_a_task_draws_with_the_system_adapted_to_the_person(tmp_path: Path, monk
     pipe.system = None
     with pytest.raises(InputError, match="nothing to adapt"):
         drawn(personalize=2)
+
+
+@pytest.mark.parametrize(("reason", "status"), [("asked", INTERRUPTED), ("diverged", REFUSED)])
+def test_the_command_says_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: Literal["asked", "diverged"], status: int
+) -> None:
+    pytest.importorskip("typer", reason="needs the extra [person]")
+    from typer.testing import CliRunner
+
+    from warpkit.models.app.commands import app
+
+    pipe = Pipeline(load_body(), None, torch.device("cpu"))
+    monkeypatch.setattr(Pipeline, "from_pretrained", lambda *arguments, **options: pipe)
+    monkeypatch.setattr(Pipeline, "personalize", lambda *arguments, **options: Outcome(1, reason))
+    done = CliRunner().invoke(app, ["personalize", "photo.jpg", "--out", str(tmp_path / "p.safetensors")])
+    assert done.exit_code == status
+    assert "stopped after 1 of 100 steps; nothing was written" in done.stderr
 
 
 def test_a_fresh_global_discriminator_and_no_other_judges() -> None:

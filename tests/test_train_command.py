@@ -1,7 +1,9 @@
 """`warpkit train`: configurations, and runs of a few steps on rendered people."""
 
+import errno
 import inspect
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,18 @@ from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.errors import InputError
 from warpkit.models.systems.liquid_warping import PRESETS, build
 from warpkit.models.systems.liquid_warping.checkpoints import load, save
-from warpkit.models.tasks.training import CLIPS, CONFIGS, PEOPLE, make_plan, open_samples, read_plan, read_start, train
+from warpkit.models.tasks.training import (
+    CLIPS,
+    CONFIGS,
+    PEOPLE,
+    make_plan,
+    open_samples,
+    read_plan,
+    read_start,
+    train,
+    working_on,
+)
+from warpkit.models.training.log import Log
 
 TINY = """
 [system]
@@ -92,6 +105,49 @@ def test_a_training_begins_with_a_saved_system_or_another_training(tiny: Path, t
     (tmp_path / "half.safetensors").write_bytes((tmp_path / "alone.safetensors").read_bytes()[:1000])
     with pytest.raises(InputError, match="truncated or no safetensors file"):
         read_start(tmp_path / "half.safetensors")
+
+
+def test_a_folder_of_other_things_is_not_filled(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("years")
+    done = CliRunner().invoke(app, ["train", str(tiny), "--out", str(tmp_path / "home")])
+    assert done.exit_code == REFUSED
+    assert "holds other things (thesis.tex, …)" in done.stderr
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.tex"]
+    done = CliRunner().invoke(app, ["train", str(tiny), "--out", str(tiny / "run")])
+    assert done.exit_code == REFUSED
+    assert "cannot be written" in done.stderr
+
+
+def test_two_trainings_do_not_share_a_folder(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="no such locks here")
+    out = tmp_path / "on" / "the" / "way"
+    command = ["train", str(tiny), "--out", str(out), "--device", "cpu", "--minutes", "0"]
+    with working_on(out):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == REFUSED
+        assert f"another run is at work on {out}" in done.stderr
+    assert not (tmp_path / "on").exists()  # nothing was written
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert (out / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_a_sentence(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fails(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    if number == errno.ENOSPC:
+        monkeypatch.setattr(Log, "step", fails)
+    else:
+        monkeypatch.setattr(os, "open", fails)
+    done = CliRunner().invoke(app, ["train", str(tiny), "--out", str(tmp_path / "run"), "--device", "cpu"])
+    assert done.exit_code == REFUSED, done.output
+    assert (number == errno.ENOSPC) == (tmp_path / "run").exists()
+    assert f"run cannot be written: {os.strerror(number)}" in done.stderr
 
 
 def test_minutes_end_it_with_a_checkpoint(tiny: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from warpkit.models.app import REFUSED, options
+from warpkit.models.app import INTERRUPTED, REFUSED, options
 from warpkit.models.app.console import Bars, sentences, tell
 
 
@@ -49,4 +49,4 @@ def personalize(
         else:
             tell(f"warpkit: stopped after {outcome.step} of {steps} steps; nothing was written")
     if outcome.reason != "finished":
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(INTERRUPTED if outcome.reason == "asked" else REFUSED)

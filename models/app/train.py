@@ -12,7 +12,7 @@ from warpkit.models.app.console import Bars, errors, sentences, tell
 def train(
     config: Annotated[str, typer.Argument(help="A .toml file, or small-1, small-2, small-3, paper.")],
     out: Annotated[
-        Path, typer.Option(help="The folder for checkpoints, log and sample sheets; goes on where it has a checkpoint.")
+        Path, typer.Option(help="A new folder for checkpoints, log and sample sheets; or a training's, which goes on.")
     ],
     minutes: Annotated[float | None, typer.Option(min=0.0, help="Stop and save after so long.")] = None,
     steps: Annotated[
@@ -38,10 +38,11 @@ def train(
         changes: dict[str, Any] = {"training": {"steps": steps}} if steps is not None else {}
         plan = training.read_plan(config, changes)
         found = None if start is None else training.read_start(start)
-        trainer = training.train(plan, out, device=device, start=found, progress=bars, tell=tell)
-        if not errors.is_terminal:
-            trainer.progress = SILENT  # a log has the lines that are told
-        outcome = trainer.fit(minutes)
+        with training.working_on(out):
+            trainer = training.train(plan, out, device=device, start=found, progress=bars, tell=tell)
+            if not errors.is_terminal:
+                trainer.progress = SILENT  # a log has the lines that are told
+            outcome = trainer.fit(minutes)
         of = f"{outcome.step} of {trainer.steps} steps"
         if trainer.rank == 0:
             ends = {

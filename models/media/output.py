@@ -4,11 +4,16 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from warpkit.models.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a disk without room says, or one that fails."""
@@ -87,6 +92,71 @@ def whole_folder(path: str | Path, *, overwrite: bool = False, ours: str = "*.pn
                 for entry in place.iterdir():
                     entry.unlink()
             os.replace(draft, place)
+
+
+@contextmanager
+def claimed(folder: str | Path, lock: str, ours: Collection[str], whose: str) -> Iterator[None]:
+    """Makes a folder that several runs add to, one at a time, and keeps other runs out of it while the block runs.
+
+    The claim dies with the process. Where the system or the drive knows no such locks, nobody is kept out. Where the
+    block wrote nothing, nothing is left.
+
+    Args:
+        folder: its name.
+        lock: the name of the file in it that is locked, and stays.
+        ours: names of which the folder holds one if it is of this sort; the lock is another. An empty one will do.
+        whose: of what sort such a folder is, for the sentence: "a training's".
+
+    Raises:
+        InputError: it holds other things, cannot be written to, or another run is at work on it; or the disk is full.
+    """
+    folder = Path(folder)
+    made: list[Path] = []
+    file = None
+    try:
+        with _writing(folder):
+            made += [parent for parent in (folder, *folder.parents) if not parent.exists()]
+            if not made and not folder.is_dir():
+                raise InputError(f"{folder} is a file; the name of a folder was expected")
+            there = [] if made else [entry.name for entry in folder.iterdir()]
+            if there and not {lock, *ours} & set(there):
+                raise InputError(
+                    f"the folder {folder} holds other things ({min(there)}, …); name a new, an empty or {whose} own "
+                    "folder"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            file = os.open(folder / lock, os.O_RDWR | os.O_CREAT, 0o644)
+        if not _locked(file, folder / lock):
+            raise InputError(f"another run is at work on {folder}")
+        try:
+            with _room(folder):
+                yield
+        finally:
+            with suppress(OSError):
+                if [entry.name for entry in folder.iterdir()] == [lock]:
+                    (folder / lock).unlink()
+    finally:
+        if file is not None:
+            os.close(file)
+        with suppress(OSError):  # the first folder that holds something stops it
+            for parent in made:
+                parent.rmdir()
+
+
+def _locked(file: int, path: Path) -> bool:
+    """Whether the open file could be locked, and is still the one under its name."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a drive without locks
+        return True
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:  # the run before has just cleared it away
+        return False
 
 
 @contextmanager

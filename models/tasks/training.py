@@ -4,6 +4,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import torch
 from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.errors import InputError
 from warpkit.models.losses import FaceLoss
+from warpkit.models.media.output import claimed
 from warpkit.models.progress import SILENT, Progress
 from warpkit.models.settings import Unfit, fitted_all, kinds_of
 from warpkit.models.systems.liquid_warping import (
@@ -27,6 +29,8 @@ from warpkit.models.systems.liquid_warping import (
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
 from warpkit.models.tasks.choices import choose_device
 from warpkit.models.training import Checkpoint, Samples, TrainConfig, Trainer, check_keys, load_checkpoint
+from warpkit.models.training.log import LINES
+from warpkit.models.training.trainer import COMPACT, EXACT
 from warpkit.models.weights import features, find, how_to_get
 
 CONFIGS = Path(__file__).parent.parent / "training" / "configs"
@@ -277,6 +281,17 @@ def train(
         progress=progress,
         tell=tell,
     )
+
+
+def working_on(folder: str | Path) -> AbstractContextManager[None]:
+    """Makes the folder of a training, and keeps other trainings out of it; of several processes the first does.
+
+    Raises InputError, on entering, where it holds other things and no training, cannot be written to, or another run is
+    at work on it; and where what is done meanwhile fills the disk.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return nullcontext()
+    return claimed(folder, ".training.lock", (EXACT, COMPACT, LINES), "a training's")
 
 
 def read_start(path: Path) -> Checkpoint:

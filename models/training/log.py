@@ -10,6 +10,8 @@ from warpkit.models.errors import needs_extra
 from warpkit.models.media.images import write_image
 from warpkit.models.media.output import whole
 
+LINES = "log.jsonl"
+
 
 class Log:
     """The folder of a training: `log.jsonl` (one line a step), `checks.jsonl`, `tensorboard/`, `sheets/`."""
@@ -20,7 +22,7 @@ class Log:
             from torch.utils.tensorboard import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.path = folder, folder / "log.jsonl"
+        self.folder, self.path = folder, folder / LINES
         self.checks = folder / "checks.jsonl"
         # a line of the log is named after the step that it was, a check after the steps that were done
         for path, end in ((self.path, step), (self.checks, step + 1)):

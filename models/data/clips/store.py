@@ -6,10 +6,8 @@ settings, is never taken for it. The index is the only way in: what it does not 
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +20,7 @@ from PIL import Image
 
 from warpkit.models.data.clips.layouts import Video
 from warpkit.models.errors import InputError
-from warpkit.models.media.output import whole
+from warpkit.models.media.output import claimed, whole
 
 FORMAT = 1
 INDEX = "index.json"
@@ -128,26 +126,12 @@ def recovered_path(cache: Path, key: str) -> Path:
 @contextmanager
 def locked(cache: Path) -> Iterator[None]:
     """Makes the folder and keeps others from working on it; what a run that was killed left half-written is removed."""
-    try:
-        ours = (cache / ".lock").exists() or (cache / INDEX).exists()
-        if cache.is_dir() and any(cache.iterdir()) and not ours:
-            raise InputError(f"the folder {cache} holds other things; name a new, an empty or a cache's own folder")
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise InputError(f"{cache} cannot be written: {error.strerror or error}") from error
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"another run is at work on {cache}") from error
+    with claimed(cache, ".lock", (INDEX,), "a cache's"):
         for folder in (cache, cache / "clips", cache / "recovered"):
             for draft in folder.glob(".*.part*"):
                 with suppress(OSError):
                     draft.unlink()
         yield
-    finally:
-        os.close(lock)
 
 
 class ClipWriter:
