@@ -391,7 +391,7 @@ def test_exit_status_tells_whether_all_some_or_no_videos_could_be_used(
     (folder / "text.mp4").write_text("no video")
     some = warpkit_prepare(folder, *options)
     assert some.exit_code == 3
-    assert "2 clips (0 made, 2 were there), 12 frames; 1 videos skipped" in some.stdout
+    assert "2 clips (0 made, 2 were there), 12 frames; 1 video skipped" in some.stdout
     assert "skipped text.mp4: " in some.stderr
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "text.mp4").write_text("no video")

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import warnings
 from dataclasses import replace
 
 import public_twin
@@ -97,6 +98,14 @@ def test_a_truncated_file_is_refused(tmp_path):
             read_state(tmp_path / "d.pth")
 
 
+def test_what_is_no_file_of_weights_is_called_what_it_is(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(1000))
+    wrong = (("photo.jpg", "neither a safetensors file nor one"), ("", "is a folder"), ("none.pth", "no such file"))
+    for name, sentence in wrong:
+        with pytest.raises(InputError, match=sentence):
+            load(tmp_path / name)
+
+
 class Bomb:
     def __reduce__(self):
         return os.mkdir, ("exploded",)
@@ -107,9 +116,12 @@ def test_pickled_code_is_refused_and_not_run(tmp_path, monkeypatch):
     torch.save({"a": Bomb()}, tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps({"a": Bomb()}, protocol=2))
     torch.save(tiny(), tmp_path / "c.pth")
-    for name in ("a.pth", "b.pth", "c.pth"):
-        with pytest.raises(InputError, match="holds pickled code or is damaged; code in weights is never run"):
-            read_state(tmp_path / name)
+    (tmp_path / "e.pth").write_bytes(pickle.dumps({"a": Bomb()}, protocol=4))
+    for name in ("a.pth", "b.pth", "c.pth", "e.pth"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # the sentence says all
+            with pytest.raises(InputError, match="holds pickled code or is damaged; code in weights is never run"):
+                read_state(tmp_path / name)
         with pytest.raises(InputError, match="never run"):
             load_public(tmp_path / name)
         renamed = tmp_path / "d.safetensors"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warpkit.models.app.console import Bars, tell
+from warpkit.models.app.console import Bars, counted, tell
 
 if TYPE_CHECKING:
     from warpkit.models.media.video import FrameWriter, VideoWriter
@@ -116,7 +116,7 @@ def write(
             write_image(out, whole, overwrite=force)
     bars.done()
     if not picture:
-        print(f"{out}: {clip.num_frames} frames of {width} x {height} at {float(clip.fps):g} per second")
+        print(f"{out}: {counted(clip.num_frames, 'frame')} of {width} x {height} at {float(clip.fps):g} per second")
     elif len(kept) > 1:
         print(f"{out}: a sheet of {len(kept)} views")
     else:

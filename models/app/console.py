@@ -34,6 +34,11 @@ def tell(text: str) -> None:
     errors.print(text, markup=False, soft_wrap=True)
 
 
+def counted(number: int, thing: str) -> str:
+    """As `1 frame`, `2 frames`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 class Bars:
     """The stages of a task as bars with the time left, on stderr; as lines where that is no terminal."""
 

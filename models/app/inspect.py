@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app import options
-from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.console import Bars, counted, sentences, tell
 
 TURNED = "30"
 """Degrees that the person is turned where neither a motion nor a view is asked for."""
@@ -107,4 +107,5 @@ def inspect(
         seen = look_into(clip, index, progress=bars)
         count = write_figures(seen, out, overwrite=force, progress=bars)
         bars.done()
-        print(f"{out}: frame {seen.index} of {len(clip)} in {count} pictures; overview.png shows all of them")
+        pictures = counted(count, "picture")
+        print(f"{out}: frame {seen.index} of {len(clip)} in {pictures}; overview.png shows all of them")

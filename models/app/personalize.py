@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app import INTERRUPTED, REFUSED, options
-from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.console import Bars, counted, sentences, tell
 
 
 def personalize(
@@ -45,7 +45,7 @@ def personalize(
         outcome = pipe.personalize(photos, out, how, person=person, overwrite=force, tell=tell)
         bars.done()
         if outcome.reason == "finished":
-            print(f"{out}: adapted in {outcome.step} steps")
+            print(f"{out}: adapted in {counted(outcome.step, 'step')}")
         else:
             tell(f"warpkit: stopped after {outcome.step} of {steps} steps; nothing was written")
     if outcome.reason != "finished":

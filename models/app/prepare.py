@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app import SOME_SKIPPED, options
-from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.console import Bars, counted, sentences, tell
 
 
 def prepare(
@@ -48,8 +48,8 @@ def prepare(
         for path in left if prune else []:
             path.unlink(missing_ok=True)
         print(
-            f"{out}: {len(report.made) + len(report.kept)} clips ({len(report.made)} made, {len(report.kept)} were "
-            f"there), {report.frames} frames; {len(bad)} videos skipped"
+            f"{out}: {counted(len(report.made) + len(report.kept), 'clip')} ({len(report.made)} made, "
+            f"{len(report.kept)} were there), {counted(report.frames, 'frame')}; {counted(len(bad), 'video')} skipped"
         )
         if left and not prune:
             tell(f"note: {len(left)} files of other settings or other videos lie there too; --prune removes them")

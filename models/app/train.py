@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from warpkit.models.app import REFUSED, options
-from warpkit.models.app.console import Bars, errors, sentences, tell
+from warpkit.models.app.console import Bars, counted, errors, sentences, tell
 
 
 def train(
@@ -43,7 +43,7 @@ def train(
             if not errors.is_terminal:
                 trainer.progress = SILENT  # a log has the lines that are told
             outcome = trainer.fit(minutes)
-        of = f"{outcome.step} of {trainer.steps} steps"
+        of = f"{outcome.step} of {counted(trainer.steps, 'step')}"
         if trainer.rank == 0:
             ends = {
                 "finished": f"{out}: trained, {of}",

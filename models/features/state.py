@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,7 @@ State = dict[str, Tensor]
 def read_state(path: Path) -> State:
     """Tensors by name of a .safetensors, .pth, .pt or .h5 file, floats as float32; code in a pickle is refused."""
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file of weights")
+    check_file(path)
     readers = {".safetensors": _safetensors, ".pth": _torch, ".pt": _torch, ".h5": _hdf5}
     if path.suffix not in readers:
         raise InputError(f"{path}: expected a file of weights that ends in {', '.join(readers)}")
@@ -27,6 +28,21 @@ def read_state(path: Path) -> State:
         if state and all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def check_file(path: Path) -> None:
+    """Raises InputError where weights are to be read from a folder, or from what is not there."""
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder; name the file in it that holds the weights")
+    if not os.path.isfile(path):  # a name too long for a file is no error of ours
+        raise InputError(f"{path}: there is no such file")
+
+
+def load_plain(path: Path) -> object:
+    """What a file that PyTorch saved holds; code in it is never run. Raises what `torch.load` does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pickles of another protocol, which are refused all the same
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def is_pickle(path: Path) -> bool:
@@ -52,7 +68,7 @@ def _safetensors(path: Path) -> State:
 
 def _torch(path: Path) -> State:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_plain(path)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: holds more than tensors, and such a file could run code, so it was not opened; "

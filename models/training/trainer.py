@@ -400,7 +400,10 @@ class Trainer:
         save_checkpoint(self.folder / EXACT, self.state())
         size = save_checkpoint(self.folder / COMPACT, compact(self.ema.weights, self.step, self.about, self.labels))
         if size > COMPACT_ROOM:
-            self.tell(f"note: {self.folder / COMPACT} has {size / 2**20:.0f} MiB, more than {COMPACT_ROOM / 2**20:.0f}")
+            self.tell(
+                f"note: {self.folder / COMPACT} has {size / 2**20:.0f} MiB; of a state that is to travel between "
+                f"machines, more than {COMPACT_ROOM / 2**20:.0f} is much"
+            )
 
     def _resume(self, start: Checkpoint | None) -> None:
         exact, small = (None if self.folder is None else self.folder / name for name in (EXACT, COMPACT))

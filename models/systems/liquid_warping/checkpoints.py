@@ -1,7 +1,6 @@
 """Weights in files: ours (safetensors, with the preset inside), and those of the public code's layout."""
 
 import json
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from warpkit.models.errors import InputError, needs_extra
-from warpkit.models.features.state import is_pickle
+from warpkit.models.features.state import check_file, is_pickle, load_plain
 from warpkit.models.media.output import whole
 from warpkit.models.systems.liquid_warping.presets import PRESETS, Preset
 from warpkit.models.systems.liquid_warping.system import LiquidWarping
@@ -51,7 +50,7 @@ def load(path: Path, preset: Preset | str | None = None) -> LiquidWarping:
         preset: the one that is wanted; None: whichever the file says.
 
     Raises:
-        InputError: no such file; not whole; with pickled code; not of this system; of another preset.
+        InputError: no such file, or a folder; not whole; with pickled code; not of this system; of another preset.
     """
     state, about = read_state(path)
     if about.get("kind") == "exact":
@@ -83,10 +82,9 @@ def load(path: Path, preset: Preset | str | None = None) -> LiquidWarping:
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name, and what the file says of itself; from safetensors, or a PyTorch file without code.
 
-    Raises InputError: no such file, not whole, or with pickled code, which is never run.
+    Raises InputError: no such file, a folder, no weights at all, not whole, or with pickled code, which is never run.
     """
-    if not os.path.isfile(path):  # a name too long for a file is no error of ours
-        raise InputError(f"{path}: there is no such file")
+    check_file(path)
     again = "copy or download it again"
     if path.suffix == ".safetensors":
         _no_pickle(path)
@@ -98,8 +96,10 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         except SafetensorError as error:
             raise InputError(f"{path}: is not a whole safetensors file ({error}); {again}") from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_plain(path)
     except pickle.UnpicklingError as error:
+        if not is_pickle(path):
+            raise InputError(f"{path}: is neither a safetensors file nor one that PyTorch saved") from error
         raise InputError(
             f"{path}: holds pickled code or is damaged; code in weights is never run. Ask for a safetensors file, or "
             "for a state dict of plain tensors"
@@ -120,8 +120,7 @@ def _no_pickle(path: Path) -> None:
 
 def read_about(path: Path) -> dict[str, str]:
     """What a safetensors file says of itself, without its tensors. Raises InputError as `read_state`."""
-    if not os.path.isfile(path):  # a name too long for a file is no error of ours
-        raise InputError(f"{path}: there is no such file")
+    check_file(path)
     _no_pickle(path)
     with needs_extra("person"):
         from safetensors import SafetensorError, safe_open
