@@ -396,6 +396,7 @@ def test_error_is_shared_out_among_regions_without_rest(gathered):
     gains = {name: gain["psnr"] for name, gain in found["gains"].items()}
     about = {"machine": {"processor": "two cores", "commit": "f" * 40}, "weights": "a.safetensors", "seed": 0}
     told = error_shares.markdown({**about, "size": 64, "count": 1, "sources": {"1": found}})
-    assert told[0] == "**1 source**, 1 pairs at 64²"
+    assert told[2] == "**1 source**, 1 pairs at 64²"
+    assert told[0] == "a.safetensors; seed 0; two cores, commit ffffffffffff"
     assert f"- truth: {gains['truth']:+.2f} dB" in told
     assert gains["truth"] > 30 > gains["with the true outline"] > 0

@@ -357,7 +357,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from warpkit.models.recovery import networks
 
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(InputError, match=r"warpkit\[person\]"):
+    with pytest.raises(InputError, match=r"extra \[person\]"):
         networks.Network(networks.DATA / "pose_detection.tflite")
 
 
