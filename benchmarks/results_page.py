@@ -234,6 +234,9 @@ def page(runs: Path = RUNS, docs: Path = PAGE.parent) -> str:
         "comes from one of them, made by the command above it. How it is measured: [evaluation](evaluation.md). "
         "Recovery and the geometric renderer by themselves: [quality](quality.md). Kernels: "
         "[performance](performance.md).",
+        "",
+        "Runs that name no commit are of the geometric picture before commit `6c18ee2`, which left rims of arms out of "
+        "what is printed on arms that turn.",
     ]
     for section in SECTIONS:
         lines += ["", *section.lines(runs, docs)]

@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.bodies.anny import Anny
-from warpkit.models.data.clips import maker
+from warpkit.models.data.clips import Settings, backdrop, maker
 from warpkit.models.data.clips.recovered import Recovered
+from warpkit.models.data.clips.store import Index, StoredClip, clip_path
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.media.video import VideoWriter
 
 SIZE = (256, 192)
+SMALL = Settings(size=64, matte=False)
 
 
 def rendered(model: BodyModel, seed: int, frames: int = 8, motion: str = "turn") -> list[np.ndarray]:
@@ -46,11 +49,30 @@ def coloured(path: Path, colour: int = 120, frames: int = 6, size: tuple[int, in
     return write_video(path, [np.full((*size, 3), (colour + 4 * number) % 256, np.uint8) for number in range(frames)])
 
 
+def two_people(folder: Path) -> Path:
+    """A folder with a video of each."""
+    coloured(folder / "ann" / "a.mp4", 60)
+    coloured(folder / "ben" / "b.mp4", 120)
+    return folder
+
+
+def stored(cache: Path, number: int = 0) -> StoredClip:
+    return StoredClip(clip_path(cache, Index.read(cache).clips[number].key))
+
+
 class FakeRecovery:
     """Stands in for `recover_video`: somebody in the middle of every frame, turning; counts its calls."""
 
     def __init__(self, turn: float = 2 * np.pi, before: Callable[[int], None] = lambda call: None) -> None:
         self.turn, self.before, self.calls = turn, before, 0
+
+    @classmethod
+    def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> "FakeRecovery":
+        """One that clips are made with; nor are backgrounds filled, half a second a clip."""
+        fake = cls()
+        monkeypatch.setattr(maker, "recover_video", fake)
+        monkeypatch.setattr(backdrop, "fill_background", lambda picture, hole: picture)
+        return fake
 
     def __call__(
         self,

@@ -114,7 +114,7 @@ def evaluate(
         judges = Judges.find(weights, where)
         for role, how in judges.absent.items():
             tell(f"note: nothing is measured by a network for {role!r}: {how}")
-        at = f" at {commit()}" if commit() else ""
+        at = f" at {made}" if (made := commit()) else ""
         settings = {
             "command": f"warpkit evaluate {' '.join(systems)} --out OUT --data {data} --tasks {tasks} "
             f"--sources {sources} --people {people} --count {count} --size {size} --seed {seed} "

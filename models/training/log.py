@@ -11,6 +11,7 @@ from warpkit.models.media.images import write_image
 from warpkit.models.media.output import whole
 
 LINES = "log.jsonl"
+"""The log of a training's steps, by which its folder is known too."""
 
 
 class Log:
