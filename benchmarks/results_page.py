@@ -76,8 +76,7 @@ def study(path: Path) -> list[str]:
 
 def strategies(path: Path) -> list[str]:
     """Variants trained alike, and what each is to the first."""
-    found = json.loads(path.read_text())
-    return strategies_table.markdown(found, found["settings"]).splitlines()
+    return strategies_table.markdown(json.loads(path.read_text())).splitlines()
 
 
 def personalization(path: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.strategies --out FOLDER` trains every variant from the same start of chance on the same samples,
 seed by seed, reads each on held-out people, and writes `summary.md`, `summary.json` and `sheet.png`. It may be stopped
-at any moment; the same command goes on. `--study losses` is Table 6. A narrow network by default, for a CPU; with a GPU
+at any moment; the same command goes on, and on another machine too, for the runs that are left, where `summary.json`
+was put into the folder. `--study losses` is Table 6. A narrow network by default, for a CPU; with a GPU
 `--width 64 --size 256 --steps 20000 --people 20000 --vgg-blocks 4` asks for the public plan.
 """
 
@@ -19,13 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.strategies_table import SHOTS, sheet, summarise
+from benchmarks.strategies_table import SHOTS, read_records, sheet, summarise
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.bodies import BodyModel, load_body, on_device
 from warpkit.models.data.cases import Case, Task
 from warpkit.models.data.people import RenderedPeople
 from warpkit.models.data.recorded import RecordedSamples
 from warpkit.models.errors import InputError
+from warpkit.models.machine import describe
 from warpkit.models.media.images import write_image
 from warpkit.models.media.output import whole
 from warpkit.models.media.tensors import to_image
@@ -129,7 +131,7 @@ class Study:
         """Trains one variant, where that is not done, and reads it; false where time was over or a signal came."""
         folder, settings = self.out / f"{name.replace(' ', '')}-{seed}", self.settings
         results = folder / "results.json"
-        if results.exists():
+        if results.exists() or str(seed) in read_records(self.out).get(name, {}):
             return True
         tell(f"{name}, seed {seed}")
         config = TrainConfig(
@@ -176,6 +178,7 @@ class Study:
             "seed": seed,
             "outcome": outcome.reason,
             "steps": outcome.step,
+            "machine": describe(self.device),
             "generator_parameters": sum(value.numel() for value in system.generator.parameters()),
             "hours": sum(line["seconds"] for line in lines) / 3600,
             "last_tenth": terms,

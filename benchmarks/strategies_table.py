@@ -18,74 +18,67 @@ METRICS = {"psnr/person": ("PSNR ↑", 2), "psnr_halved/person": ("PSNR at half 
 """In the person's widened mask, but the face's. At half size a pixel is the mean of 2 x 2: that takes the
 checkerboard of transposed convolutions away."""
 Run = dict[str, Any]
+"""A run's `results.json`: every number of every pair."""
+Records = dict[str, dict[str, Run]]
+"""By variant and seed: what is kept of a run, and enough to go on without its folder."""
 
 
-def read_runs(out: Path) -> dict[str, dict[int, Run]]:
-    """Finished runs by variant and seed."""
-    runs: dict[str, dict[int, Run]] = {}
-    for path in sorted(out.glob("*/results.json")):
-        run = json.loads(path.read_text())
-        runs.setdefault(run["variant"], {})[run["seed"]] = run
-    return runs
+def estimate(values: np.ndarray) -> dict[str, float | int]:
+    """Mean of one number a pair, NaN where a pair has none, and its standard error: how much other people change it."""
+    there = values[~np.isnan(values)]
+    return {
+        "mean": float(there.mean()),
+        "error": float(there.std(ddof=1) / math.sqrt(len(there))),
+        "pairs": len(there),
+    }
 
 
-def estimate(values: np.ndarray) -> dict[str, float | int | None]:
-    """Mean of `[seeds, pairs]`, NaN where a pair has none, and its standard errors over pairs, over seeds, and of both.
+def record(run: Run, base: Run | None) -> Run:
+    """What is kept of a run; `base`: the run with the same seed that it is compared with, pair by pair."""
+    kept = {key: run[key] for key in ("machine", "generator_parameters", "steps", "outcome", "hours")}
+    sources: dict[str, Any] = {}
+    for shots in map(str, SHOTS):
+        sources[shots] = {}
+        for metric in METRICS:
+            own, other = _values(run, shots, metric), None if base is None else _values(base, shots, metric)
+            if own is None:
+                continue  # no network for it was at hand
+            sources[shots][metric] = estimate(own)
+            if other is not None:
+                sources[shots][metric]["against_base"] = estimate(own - other)
+    return {**kept, "sources": sources}
 
-    That over pairs is of the pairs' means over seeds: how much other people would change it. That over seeds is of the
-    seeds' means: how much another start and order would; None with one seed.
+
+def read_records(out: Path) -> Records:
+    """Of all runs that `summary.json` knows: those finished here, and those of other machines, if it was put there."""
+    paper = out / "summary.json"
+    return json.loads(paper.read_text())["runs"] if paper.exists() else {}
+
+
+def combine(estimates: list[dict[str, Any]]) -> dict[str, float | int | None]:
+    """One estimate of several seeds' on the same pairs, and its standard errors over pairs, over seeds, and of both.
+
+    That over pairs is the mean of the seeds' own: right where a pair is as far from the mean with each seed, else a
+    little too large. That over seeds is of the seeds' means: how much another start and order would change it; None
+    with one seed.
     """
-    pairs = np.nanmean(values[:, ~np.isnan(values).all(0)], 0)
-    over_pairs = pairs.std(ddof=1) / math.sqrt(len(pairs))
-    means = np.nanmean(values, 1)
-    over_seeds = means.std(ddof=1) / math.sqrt(len(means)) if len(means) > 1 else None
-    both = math.hypot(over_pairs, over_seeds or 0.0)
+    means = np.array([one["mean"] for one in estimates])
+    over_pairs = float(np.mean([one["error"] for one in estimates]))
+    over_seeds = float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else None
     return {
         "mean": float(means.mean()),
-        "error_over_pairs": float(over_pairs),
-        "error_over_seeds": None if over_seeds is None else float(over_seeds),
-        "error": float(both),
-        "pairs": len(pairs),
+        "error_over_pairs": over_pairs,
+        "error_over_seeds": over_seeds,
+        "error": math.hypot(over_pairs, over_seeds or 0.0),
         "seeds": len(means),
     }
 
 
-def compare(runs: dict[str, dict[int, Run]], order: list[str]) -> dict[str, Any]:
-    """Every variant's numbers, and their differences from the first of `order`, pair by pair and seed by seed.
-
-    A difference is taken over the seeds that both have.
-    """
-    there = [name for name in order if name in runs]
-    table: dict[str, Any] = {"base": order[0], "variants": {}}
-    for name in there:
-        first = next(iter(runs[name].values()))
-        table["variants"][name] = {
-            "generator_parameters": first["generator_parameters"],
-            "steps": first["steps"],
-            "outcomes": {seed: run["outcome"] for seed, run in runs[name].items()},
-            "hours": {seed: run["hours"] for seed, run in runs[name].items()},
-            "sources": {},
-        }
-        for shots in map(str, SHOTS):
-            numbers: dict[str, Any] = {}
-            for metric in METRICS:
-                own = {seed: _values(run, shots, metric) for seed, run in runs[name].items()}
-                if any(values is None for values in own.values()):
-                    continue  # no network for it was at hand
-                numbers[metric] = estimate(np.array(list(own.values())))
-                both = sorted(own.keys() & runs.get(order[0], {}).keys())
-                if name != order[0] and both:
-                    base = [_values(runs[order[0]][seed], shots, metric) for seed in both]
-                    numbers[metric]["against_base"] = estimate(np.array([own[s] for s in both]) - np.array(base))
-            table["variants"][name]["sources"][shots] = numbers
-    return table
-
-
-def markdown(table: dict[str, Any], settings: dict[str, Any]) -> str:
+def markdown(summary: dict[str, Any]) -> str:
     """The table for people: a mean and its error; below it the difference from the base and that one's error."""
-    base, lines = table["base"], []
-    said = ", ".join(f"{name} {value}" for name, value in settings.items())
-    lines += [f"Settings: {said}.", ""]
+    runs: Records = summary["runs"]
+    said = ", ".join(f"{name} {value}" for name, value in summary["settings"].items())
+    lines = [f"Settings: {said}.", ""]
     for shots in map(str, SHOTS):
         titles = [title for title, _ in METRICS.values()]
         lines += [
@@ -94,32 +87,52 @@ def markdown(table: dict[str, Any], settings: dict[str, Any]) -> str:
             f"| | M parameters | seeds | {' | '.join(titles)} |",
             "|---" * (3 + len(titles)) + "|",
         ]
-        for name, variant in table["variants"].items():
-            cells = [_cell(variant["sources"][shots].get(metric), digits) for metric, (_, digits) in METRICS.items()]
-            million = variant["generator_parameters"] / 1e6
-            lines.append(f"| `{name}` | {million:.2f} | {len(variant['outcomes'])} | {' | '.join(cells)} |")
+        for name, seeds in runs.items():
+            cells = [_cell(seeds, shots, metric, digits) for metric, (_, digits) in METRICS.items()]
+            million = next(iter(seeds.values()))["generator_parameters"] / 1e6
+            lines.append(f"| `{name}` | {million:.2f} | {len(seeds)} | {' | '.join(cells)} |")
         lines.append("")
         for metric, (title, digits) in METRICS.items():
-            if said := _verdict(table, shots, metric, base, title, digits):
-                lines += [said]
+            if verdict := _verdict(summary, shots, metric, title, digits):
+                lines += [verdict]
         lines.append("")
     return "\n".join(lines)
 
 
 def summarise(out: Path, order: list[str]) -> None:
-    """Writes `summary.json` and `summary.md` of the runs that are finished."""
-    table = compare(read_runs(out), order)
-    table["settings"] = json.loads((out / "settings.json").read_text())
+    """Writes `summary.json` and `summary.md` of the runs that are finished, here or elsewhere."""
+    here = read_runs(out)
+    records = read_records(out)
+    for name, seeds in here.items():
+        for seed, run in seeds.items():
+            base = None if name == order[0] else here.get(order[0], {}).get(seed)
+            records.setdefault(name, {})[str(seed)] = record(run, base)
+    summary = {
+        "base": order[0],
+        "settings": json.loads((out / "settings.json").read_text()),
+        "runs": {name: dict(sorted(records[name].items())) for name in order if name in records},
+    }
     with whole(out / "summary.json", overwrite=True) as draft:
-        draft.write_text(json.dumps(table, indent=1))
+        draft.write_text(json.dumps(summary, indent=1))
     with whole(out / "summary.md", overwrite=True) as draft:
-        draft.write_text(markdown(table, table["settings"]))
+        draft.write_text(markdown(summary))
+
+
+def read_runs(out: Path) -> dict[str, dict[int, Run]]:
+    """The runs finished in this folder, by variant and seed."""
+    runs: dict[str, dict[int, Run]] = {}
+    for path in sorted(out.glob("*/results.json")):
+        run = json.loads(path.read_text())
+        runs.setdefault(run["variant"], {})[run["seed"]] = run
+    return runs
 
 
 def sheet(out: Path, order: list[str]) -> None:
-    """Writes `sheet.png`: a held-out pair a row; two sources, the truth, then each variant by its lowest seed."""
+    """Writes `sheet.png` of the runs here: a pair a row; two sources, the truth, each variant by its lowest seed."""
     columns: list[list[np.ndarray]] = []
     runs = read_runs(out)
+    if not runs:
+        return
     for name in (name for name in order if name in runs):
         folder = out / f"{name.replace(' ', '')}-{min(runs[name])}" / "pictures"
         strips = [read_image(path) for shots in SHOTS for path in sorted(folder.glob(f"{shots}-*.png"))]
@@ -131,37 +144,47 @@ def sheet(out: Path, order: list[str]) -> None:
     write_image(out / "sheet.png", np.ascontiguousarray(picture), overwrite=True)
 
 
-def _values(run: Run, shots: str, metric: str) -> list[float] | None:
+def _values(run: Run, shots: str, metric: str) -> np.ndarray | None:
     found = run["pairs"][shots].get(metric)
-    return None if found is None else [math.nan if value is None else value for value in found]
+    return None if found is None else np.array([math.nan if value is None else value for value in found])
 
 
-def _cell(numbers: dict[str, Any] | None, digits: int) -> str:
-    if numbers is None:
+def _estimates(seeds: dict[str, Run], shots: str, metric: str) -> list[dict[str, Any]]:
+    there = (run["sources"][shots].get(metric) for run in seeds.values())
+    return [one for one in there if one is not None]
+
+
+def _against(estimates: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The difference from the base, over the seeds that both have."""
+    there = [one["against_base"] for one in estimates if "against_base" in one]
+    return combine(there) if there else None
+
+
+def _cell(seeds: dict[str, Run], shots: str, metric: str, digits: int) -> str:
+    estimates = _estimates(seeds, shots, metric)
+    if not estimates:
         return "–"
+    numbers, against = combine(estimates), _against(estimates)
     cell = f"{numbers['mean']:.{digits}f} ± {numbers['error']:.{digits}f}"
-    if against := numbers.get("against_base"):
-        cell += f"<br>({against['mean']:+.{digits}f} ± {against['error']:.{digits}f})"
-    return cell
+    return cell if against is None else f"{cell}<br>({against['mean']:+.{digits}f} ± {against['error']:.{digits}f})"
 
 
-def _verdict(table: dict[str, Any], shots: str, metric: str, base: str, title: str, digits: int) -> str | None:
+def _verdict(summary: dict[str, Any], shots: str, metric: str, title: str, digits: int) -> str | None:
     """Whether the base is within two standard errors of the best."""
-    sign = 1 if "↑" in title else -1
-    means = {
-        name: sign * variant["sources"][shots][metric]["mean"]
-        for name, variant in table["variants"].items()
-        if metric in variant["sources"][shots]
-    }
-    if base not in means or len(means) < 2:
+    sign, base = 1 if "↑" in title else -1, summary["base"]
+    found = {name: _estimates(seeds, shots, metric) for name, seeds in summary["runs"].items()}
+    gaps = {name: _against(estimates) for name, estimates in found.items() if name != base}
+    ahead = {name: sign * gap["mean"] for name, gap in gaps.items() if gap is not None}
+    if not found.get(base) or not ahead:
         return None
-    best = max(means, key=lambda name: means[name])
-    if best == base:
+    best = max(ahead, key=lambda name: ahead[name])
+    gap = gaps[best]
+    assert gap is not None
+    if ahead[best] <= 0:
         return f"- {title[:-2]}: `{base}` is best."
-    gap = table["variants"][best]["sources"][shots][metric]["against_base"]
-    within = abs(gap["mean"]) <= 2 * gap["error"]
-    far = abs(gap["mean"]) / gap["error"] if gap["error"] else math.inf
+    within = ahead[best] <= 2 * gap["error"]
+    far = ahead[best] / gap["error"] if gap["error"] else math.inf
     return (
-        f"- {title[:-2]}: `{best}` is best, by {abs(gap['mean']):.{digits}f}: {far:.1f} standard errors from `{base}`, "
+        f"- {title[:-2]}: `{best}` is best, by {ahead[best]:.{digits}f}: {far:.1f} standard errors from `{base}`, "
         f"{'within' if within else 'not within'} two."
     )

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.results_page import strategies
 from benchmarks.strategies import REASONS, Settings, main, variants
-from benchmarks.strategies_table import compare, estimate
+from benchmarks.strategies_table import combine, estimate, record
 from warpkit.models.systems.liquid_warping import STRATEGIES
 
 SETTINGS = Settings("strategies", 64, 4, 2, 1, 2, 2, 1e-3, "32", 3, False)
@@ -59,39 +59,55 @@ def test_a_study_that_was_stopped_goes_on_and_refuses_other_settings(tmp_path, c
     assert "other settings (steps)" in capsys.readouterr().err
 
 
-def test_errors_over_pairs_and_over_seeds_are_told_apart():
-    found = estimate(np.array([[1.0, 3.0, math.nan], [2.0, 4.0, math.nan]]))
+def test_a_study_goes_on_where_another_machine_left_it(tmp_path, capsys):
+    pytest.importorskip("lightning_fabric")
+    words = "--size 64 --width 4 --steps 2 --batch 1 --people 2 --pairs 2 --precision 32 --device cpu --seeds 0"
+    command = [*words.split(), "--samples", str(tmp_path / "samples"), "--variants", "texture", "concat"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    main(["--out", str(first), *command[:-1]])
+    second.mkdir()
+    (second / "summary.json").write_bytes((first / "summary.json").read_bytes())
+    main(["--out", str(second), *command])
+    assert {path.parent.name for path in second.glob("*/results.json")} == {"concat-0"}
+    before, after = (json.loads((folder / "summary.json").read_text())["runs"] for folder in (first, second))
+    assert after["texture"] == before["texture"]
+    assert set(after) == {"texture", "concat"}
+    main(["--out", str(first), *command[:-1]])  # nothing is left to do
+
+
+def a_run(values):
+    pairs = {shots: {"psnr/person": values} for shots in ("2", "4")}
+    return {"machine": {}, "generator_parameters": 1, "steps": 2, "outcome": "finished", "hours": 0.1, "pairs": pairs}
+
+
+def test_an_estimate_leaves_pairs_without_a_number_out():
+    found = estimate(np.array([1.5, 3.5, math.nan]))
     assert found["mean"] == 2.5
-    assert found["error_over_pairs"] == pytest.approx(1.0)  # 1.5 and 3.5
-    assert found["error_over_seeds"] == pytest.approx(0.5)  # 2 and 3
-    assert found["error"] == pytest.approx(math.hypot(1.0, 0.5))
+    assert found["error"] == pytest.approx(1.0)
     assert found["pairs"] == 2
 
 
-def test_differences_are_taken_pair_by_pair():
-    def run(values):
-        numbers = {"psnr/person": values}
-        return {"generator_parameters": 1, "steps": 2, "outcome": "finished", "hours": 0.1,
-                "pairs": {"2": numbers, "4": numbers}}  # fmt: skip
+def test_errors_over_pairs_and_over_seeds_are_told_apart():
+    found = combine([{"mean": 2.0, "error": 1.0}, {"mean": 3.0, "error": 2.0}])
+    assert found["mean"] == 2.5
+    assert found["error_over_pairs"] == pytest.approx(1.5)
+    assert found["error_over_seeds"] == pytest.approx(0.5)
+    assert found["error"] == pytest.approx(math.hypot(1.5, 0.5))
+    assert combine([{"mean": 2.0, "error": 1.0}])["error_over_seeds"] is None
 
-    runs = {"attention": {0: run([10.0, 20.0, 30.0])}, "add": {0: run([11.0, 21.0, 31.0])}}
-    table = compare(runs, ["attention", "add"])
-    against = table["variants"]["add"]["sources"]["2"]["psnr/person"]["against_base"]
-    assert against["mean"] == pytest.approx(1.0)
-    assert against["error"] == pytest.approx(0.0)
-    assert table["variants"]["attention"]["sources"]["2"]["psnr/person"]["error"] > 5
+
+def test_differences_are_taken_pair_by_pair():
+    found = record(a_run([11.0, 21.0, 31.0]), a_run([10.0, 20.0, 30.0]))["sources"]["2"]["psnr/person"]
+    assert found["error"] > 5
+    assert found["against_base"] == {"mean": pytest.approx(1.0), "error": pytest.approx(0.0), "pairs": 3}
 
 
 def test_the_page_says_whether_the_base_is_within_two_standard_errors(tmp_path):
     def page(better):
-        values = {"attention": [10.0, 20.0, 30.0], "add": [10.0 + better, 20.5 + better, 29.5 + better]}
-        runs = {}
-        for name, numbers in values.items():
-            pairs = {shots: {"psnr/person": numbers} for shots in ("2", "4")}
-            one = {"generator_parameters": 1, "steps": 2, "outcome": "finished", "hours": 0.1, "pairs": pairs}
-            runs[name] = {0: one}
-        table = {**compare(runs, list(runs)), "settings": {"steps": 2}}
-        (tmp_path / "strategies.json").write_text(json.dumps(table))
+        base, other = a_run([10.0, 20.0, 30.0]), a_run([10.0 + better, 20.5 + better, 29.5 + better])
+        runs = {"attention": {"0": record(base, None)}, "add": {"0": record(other, base)}}
+        summary = {"base": "attention", "settings": {"steps": 2}, "runs": runs}
+        (tmp_path / "strategies.json").write_text(json.dumps(summary))
         return "\n".join(strategies(tmp_path / "strategies.json"))
 
     assert "`add` is best, by 0.50: 1.7 standard errors from `attention`, within two" in page(0.5)
