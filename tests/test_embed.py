@@ -75,6 +75,15 @@ def test_an_embedded_model_is_found_and_its_card_says_what_its_files_say(tmp_pat
     embed.embed(stages, [], "four cores", data)  # the same model: its file stays, the card is written anew
     assert found.path.stat().st_mtime_ns == before
     assert "four cores" in (data / embed.CARD).read_text()
+    embed.embed(stages, [results], "four cores", data)
+    whole_card = (data / embed.CARD).read_text()
+    embed.measured_again([], data)
+    assert "17.250" not in (data / embed.CARD).read_text()
+    embed.measured_again([results], data)  # the trainings' files are not needed for that
+    assert (data / embed.CARD).read_text() == whole_card
+    (data / embed.CARD).write_text("# A page")
+    with pytest.raises(InputError, match="no card of a model"):
+        embed.measured_again([results], data)
 
 
 def test_what_is_no_training_s_file_is_refused(tmp_path: Path, data: Path) -> None:

@@ -2,6 +2,7 @@
 
 `python -m warpkit.models.app.embed runs/small-1/compact.safetensors runs/small-2/compact.safetensors
 --results results.json` embeds the last of its checkpoints; those before it are the trainings that it started from.
+Without a checkpoint only the card's results are written anew: the model was measured again.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from warpkit.models.systems.liquid_warping.embedded_model import DATA, FILE, ROO
 from warpkit.models.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 CARD = "README.md"
+RESULTS, LIMITED = "## Results", "## What it cannot do"
+"""Headings of the card: what stands between them are results."""
 PRIVATE = ("baked", "backgrounds", "motions", "folder", "body_folder")
 """Settings that name a folder of whoever trained: what travels says only whether there was one."""
 SHOWN = ("psnr", "ssim", "vgg", "lpips", "body_cs", "face_cs")
@@ -76,7 +79,7 @@ def embed(
     load(checkpoints[-1])  # it draws
     if sum(value.nbytes for value in last.tensors.values()) > ROOM:
         raise InputError(f"{checkpoints[-1]}: has more than {ROOM / 1e6:.0f} MB")
-    measured = [table for path in results for table in _results(path)] + [_text(path) for path in tables]
+    measured = _tables(results, tables)
     folder.mkdir(parents=True, exist_ok=True)
     model = Checkpoint("compact", last.step, public(last.about), last.tensors, last.labels)
     if not _holds(folder / FILE, model):
@@ -88,6 +91,22 @@ def embed(
         )
         draft.chmod(0o644)
     return size
+
+
+def measured_again(results: Sequence[Path], folder: Path = DATA, tables: Sequence[Path] = ()) -> None:
+    """Puts new results into the card of the model that is there; the rest of the card stays.
+
+    Raises:
+        InputError: there is no card of a model, or a file that is no result of `warpkit evaluate`.
+    """
+    before, found, rest = _text(folder / CARD).partition(RESULTS)
+    after = rest.partition(LIMITED)[1:]
+    if not found or not after[0]:
+        raise InputError(f"{folder / CARD}: is no card of a model: expected its results and its limits")
+    card = before + "\n".join([RESULTS, *_measured(_tables(results, tables))]) + "\n" + "".join(after)
+    with whole(folder / CARD, overwrite=True) as draft:
+        draft.write_text(card + "\n")
+        draft.chmod(0o644)
 
 
 def _holds(path: Path, other: Checkpoint) -> bool:
@@ -151,19 +170,28 @@ def _card(
     for number, (_, stage) in enumerate(stages, 1):
         settings = public(stage.about).get("data", {})
         yield f"\nTraining {number}: `{json.dumps(settings)}`"
-    yield "\n## Results\n"
-    if tables:
-        yield "Mean ± standard error, on people and motions that were not trained on; `(person)`: in a widened mask.\n"
-        yield "\n\n".join(tables)
-    else:
-        yield (
-            "None were given when this card was written: `warpkit evaluate geometric small=small.safetensors "
-            "--out out` measures them."
-        )
-    yield "\n## What it cannot do"
+    yield f"\n{RESULTS}"
+    yield from _measured(tables)
+    yield LIMITED
     yield LIMITS
     yield "## Licence\n"
     yield "Apache-2.0, as warpkit; its data were made from assets under CC0, MIT and Apache-2.0."
+
+
+def _tables(results: Sequence[Path], tables: Sequence[Path]) -> list[str]:
+    return [table for path in results for table in _results(path)] + [_text(path) for path in tables]
+
+
+def _measured(tables: Sequence[str]) -> Iterator[str]:
+    """The results in a card."""
+    if tables:
+        yield "\nMean ± standard error, on people and motions that were not trained on; `(person)`: in a widened mask.\n"
+        yield "\n\n".join(tables) + "\n"
+    else:
+        yield (
+            "\nNone were given when this card was written: `warpkit evaluate geometric small=small.safetensors "
+            "--out out` measures them.\n"
+        )
 
 
 def _squares(scale: int | str | Sequence[int]) -> str:
@@ -255,7 +283,9 @@ def machine() -> str:
 def main() -> None:
     """Embeds a model."""
     parser = argparse.ArgumentParser(prog="python -m warpkit.models.app.embed", description=__doc__)
-    parser.add_argument("checkpoints", nargs="+", type=Path, help="compact.safetensors of each training, in order")
+    parser.add_argument(
+        "checkpoints", nargs="*", type=Path, help="compact.safetensors of each training, in order; none: results alone"
+    )
     parser.add_argument("--results", nargs="*", type=Path, default=[], help="JSON files of warpkit evaluate")
     parser.add_argument(
         "--tables", nargs="*", type=Path, default=[], help="Markdown that benchmarks wrote, for the card"
@@ -265,6 +295,10 @@ def main() -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args()
     with sentences(arguments.debug):
+        if not arguments.checkpoints:
+            measured_again(arguments.results, tables=arguments.tables)
+            tell(f"wrote new results into {DATA / CARD}")
+            return
         hardware = arguments.hardware or machine()
         size = embed(arguments.checkpoints, arguments.results, hardware, tables=arguments.tables, notes=arguments.notes)
         tell(f"embedded {arguments.checkpoints[-1]} ({size / 1e6:.1f} MB), and wrote its card: {DATA / CARD}")
