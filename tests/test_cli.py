@@ -410,6 +410,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path, photo: Path, n
     finally:
         process.kill()
     assert process.returncode == status
+    assert "nothing was left half-written" in told
     assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == [photo]
 

@@ -418,6 +418,18 @@ def test_an_error_leaves_nothing_and_the_old_file_alone(tmp_path: Path, error: t
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.mp4", "old")]
 
 
+def test_drafts_of_runs_that_were_killed_are_cleared_a_day_later(tmp_path: Path) -> None:
+    old, new = tmp_path / ".a[1].0123abcd.part.mp4", tmp_path / ".a[1].4567abcd.part.mp4"
+    others = tmp_path / ".b.0123abcd.part.mp4"
+    for draft in (old, new, others):
+        draft.write_text("half")
+    for draft in (old, others):
+        os.utime(draft, (0, 0))
+    with VideoWriter(tmp_path / "a[1].mp4", 25) as writer:
+        writer.write(quarters())
+    assert {path.name for path in tmp_path.iterdir()} == {others.name, new.name, "a[1].mp4"}
+
+
 def test_frames_become_a_folder_of_pictures(tmp_path: Path) -> None:
     for count in (3, 2):
         with FrameWriter(tmp_path / "frames", overwrite=True) as writer:

@@ -8,8 +8,12 @@ from warpkit.models.app import INTERRUPTED, REFUSED
 from warpkit.models.errors import InputError, needs_extra
 
 
+class _Ended(SystemExit):
+    """A signal that asks to end: unwinds, so that nothing half-written stays."""
+
+
 def _ended(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays
+    raise _Ended(128 + number)
 
 
 def main() -> None:
@@ -35,6 +39,10 @@ def main() -> None:
         from warpkit.models.app.commands import app
 
         app(prog_name="warpkit")
+    except _Ended as ended:
+        name = signal.Signals(int(ended.code or 0) - 128).name
+        print(f"warpkit: ended by {name}; nothing was left half-written", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         print("warpkit: interrupted; nothing was left half-written", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -185,7 +185,7 @@ def _tables(results: Sequence[Path], tables: Sequence[Path]) -> list[str]:
 def _measured(tables: Sequence[str]) -> Iterator[str]:
     """The results in a card."""
     if tables:
-        yield "\nMean ± standard error, on people and motions that were not trained on; `(person)`: in a widened mask.\n"
+        yield "\nMean ± standard error, on people and motions not trained on; `(person)`: in a widened mask.\n"
         yield "\n\n".join(tables) + "\n"
     else:
         yield (

@@ -1,8 +1,10 @@
 """Outputs that appear under their name only when they are whole."""
 
 import errno
+import glob
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,8 @@ except ImportError:  # Windows
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a disk without room says, or one that fails."""
+DEAD = 24 * 3600.0
+"""Seconds after which a draft that nobody writes to is that of a run which was killed."""
 
 
 def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
@@ -165,16 +169,24 @@ def _draft(place: Path) -> Iterator[tuple[Path, Path]]:
     draft = place.with_name(f".{place.stem[:100]}.{uuid.uuid4().hex[:8]}.part{place.suffix}")
     with _writing(place):
         place.parent.mkdir(parents=True, exist_ok=True)
+    for left in place.parent.glob(f".{glob.escape(place.stem[:100])}.????????.part{glob.escape(place.suffix)}"):
+        with suppress(OSError):  # another run may be quicker
+            if time.time() - left.stat().st_mtime > DEAD:
+                _remove(left)
     try:
         yield place, draft
     finally:
-        if draft.is_dir():
-            shutil.rmtree(draft, ignore_errors=True)
-        else:
-            draft.unlink(missing_ok=True)
+        _remove(draft)
         with suppress(OSError):  # the first folder that holds something stops it
             for folder in made:
                 folder.rmdir()
+
+
+def _remove(draft: Path) -> None:
+    if draft.is_dir():
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def adapted(
         if outcome.reason == "asked":
             raise KeyboardInterrupt
         if outcome.reason != "finished":
-            raise InputError(f"adapting to the person {outcome.reason} after {outcome.step} steps: take fewer, or none")
+            raise InputError(f"adapting to the person {outcome.reason} at step {outcome.step}: take fewer, or none")
         return load(out)
 
 
