@@ -20,6 +20,7 @@ def main() -> None:
     """Runs the command that the arguments name, and leaves with its status.
 
     0: done. 1: a fault of warpkit. 2: something given cannot be used. 130: interrupted.
+    143: ended by SIGTERM; 129: by SIGHUP.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ended)
