@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.systems import GIB, blank, cost, parameters
 from warpkit.models.systems.liquid_warping import PRESETS, Critics, build, perceptual_loss, total
-from warpkit.models.tasks.personalize import with_fresh_judge
+from warpkit.models.tasks.personalize import with_fresh_discriminators
 from warpkit.models.training.memory import recompute
 from warpkit.models.weights import features, find
 
@@ -22,17 +22,20 @@ def step_bytes(preset: str, size: int, sources: int, *, low_memory: bool, percep
     critic = perceptual_loss(PRESETS[preset], features("vgg")) if perceptual else None
     outside = 0 if critic is None else sum(x.nbytes for x in (*critic.parameters(), *critic.buffers()))
     with FakeTensorMode(allow_non_fake_inputs=True):
-        system = with_fresh_judge(build(preset), 0).train()
+        system = with_fresh_discriminators(build(preset), 0).train()
         if low_memory:
             recompute(system.generator)
         batch = blank(system, size, sources)
         own = parameters(system) * 4
+        judged = system.preset.schedule.adversarial_from < 1
 
         def step() -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=low_memory):
                 rendered = system.render(system.encode_sources(batch), batch)
-                loss = total(system.losses(rendered, batch, "generator", Critics(critic), adversarial=True))
+                loss = total(system.losses(rendered, batch, "generator", Critics(critic), adversarial=judged))
             loss.backward()
+            if not judged:
+                return
             with torch.autocast("cpu", torch.bfloat16, enabled=low_memory):
                 loss = total(system.losses(rendered, batch, "discriminator", adversarial=True))
             loss.backward()

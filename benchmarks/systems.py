@@ -109,8 +109,8 @@ def describe(presets: list[str], sizes: list[int], sources: list[int]) -> None:
         parts = (generator, generator.background, generator.source, None)
         counts = [parameters(part) for part in parts]
         counts[3] = parameters(generator.transfer) - fusion
-        judge = parameters(next(iter(system.discriminators.values())))
-        print(f"| `{name}` | " + " | ".join(f"{n / 1e6:.2f}" for n in (*counts, fusion, judge)) + " |")
+        discriminator = parameters(next(iter(system.discriminators.values())))
+        print(f"| `{name}` | " + " | ".join(f"{n / 1e6:.2f}" for n in (*counts, fusion, discriminator)) + " |")
     print()
     print("| preset | size | sources | once a person: GMAC | MiB | a frame: GMAC | MiB |")
     print("|---|---|---|---|---|---|---|")

@@ -71,3 +71,12 @@ def test_fresh_networks_let_what_they_are_shown_through(fusion):
     with torch.no_grad():
         system.render(system.encode_sources(batch), batch)
     assert min(sizes) > 0.15
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mask_loss", "sqare"), ("mask", "people"), ("layers", "tiny"), ("visibility", "all"), ("width", "wide")],
+)
+def test_a_misspelt_setting_is_refused_from_python_too(field, value):
+    with pytest.raises(ValueError, match=f"{field}: expected"):
+        replace(PRESETS["paper"], **{field: value})

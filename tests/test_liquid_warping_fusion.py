@@ -118,6 +118,20 @@ def test_what_is_hidden_never_bleeds_into_a_coarser_level():
     assert wrong.any()  # where it averages the -2 with places
 
 
+@pytest.mark.parametrize("mode", ["masked", "bilinear"])
+def test_what_a_source_may_not_give_is_left_out_of_every_level(mode):
+    own = places(32, 32)
+    upper, body = own[..., 1] < 0, own.norm(dim=-1) < 0.9
+    visible = torch.cat([body & upper, body & ~upper], 1)  # two sources, each of a half
+    grid = torch.where(visible[..., None], own, -2.0)
+    valid = torch.ones(1, 2, dtype=torch.bool)
+    for everything in (False, True):
+        level = LevelFlows(Flow(grid, visible), valid, mode, everything)((8, 8)).visible[0]
+        assert level[:, 1, 4].tolist() == [True, False]
+        assert level[:, 6, 4].tolist() == [False, True]
+        assert level[:, 0, 0].tolist() == [everything, everything]  # beside the body
+
+
 def tiny(name, **changes):
     return build(replace(PRESETS["paper"], fusion=name, width=8, **{"concat_sources": 8, **changes})).eval()
 

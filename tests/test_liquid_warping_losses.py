@@ -46,6 +46,15 @@ def test_weights_of_the_paper_are_those_of_equation_7():
     assert weights.adversarial == 1
 
 
+def test_terms_do_not_depend_on_what_is_known_of_the_background():
+    system = tiny("small")
+    rendered, batch = rendered_by(system)
+    known = system.losses(rendered, batch, "generator", CRITICS)
+    unknown = system.losses(rendered, replace(batch, plate=None), "generator", CRITICS)
+    assert unknown.keys() == known.keys()  # several processes add them up
+    assert unknown["background"] == 0 < known["background"]
+
+
 def test_every_term_is_its_formula():
     system = tiny()
     rendered, batch = rendered_by(system, people=2)

@@ -1,5 +1,7 @@
 """Losses that systems share: each against its formula, and in half precision."""
 
+from types import SimpleNamespace
+
 import made_up_weights
 import pytest
 import torch
@@ -150,6 +152,17 @@ def test_face_loss_sees_the_head_and_nothing_else():
     assert FaceLoss(face.embed, FACE_LEVELS)(inside, truth, box) > 0
     with pytest.raises(ValueError, match="levels: sphereface20a has 5"):
         FaceLoss(face.embed, (1.0,))(inside, truth, box)
+
+
+@pytest.mark.parametrize(("preset", "levels"), [("paper", None), ("ipercore", FACE_LEVELS)])
+def test_the_face_loss_weighs_depths_as_the_preset_does(monkeypatch, preset, levels):
+    module = pytest.importorskip("warpkit.models.tasks.training")
+    embed = SphereFace(made_up_weights.sphereface(2).state)
+    found = SimpleNamespace(network=embed.network, about="made up")
+    monkeypatch.setattr(module, "find", lambda part: found if part == "face" else None)
+    monkeypatch.setattr(module, "features", lambda part, device: embed)
+    critics, _ = module.find_critics(PRESETS[preset], torch.device("cpu"), lambda line: None)
+    assert critics.face.levels == levels
 
 
 def test_a_face_is_cut_in_its_own_aspect_from_a_picture_of_any():

@@ -235,7 +235,7 @@ def test_the_command_says_how_it_ended(
 def test_a_fresh_global_discriminator_and_no_other_judges() -> None:
     system = build("small")
     chance = torch.get_rng_state()
-    fresh = module.with_fresh_judge(system, 1)
+    fresh = module.with_fresh_discriminators(system, 1)
     assert torch.equal(torch.get_rng_state(), chance)  # whoever calls it draws what they would have drawn
     assert list(fresh.discriminators) == ["global"]
     ours, theirs = system.discriminators["global"].state_dict(), fresh.discriminators["global"].state_dict()

@@ -77,6 +77,8 @@ def test_the_tally_finds_whom_people_like(results, tmp_path):
 
 def test_chance_and_interval_of_21_of_30():
     verdict = Verdict({"one": 21, "two": 9}, 30, 1, 0)
+    many = Verdict({"one": 2100, "two": 900}, 3000, 100, 0)
+    assert 0 <= many.by_chance("one") < 1e-90 < many.by_chance("two") <= 1
     assert verdict.by_chance("one") == pytest.approx(0.02139, abs=1e-5)  # the sign test's
     assert verdict.by_chance("two") == pytest.approx(1 - 0.00806, abs=1e-4)
     assert verdict.interval("one") == pytest.approx((0.5212, 0.8334), abs=1e-4)

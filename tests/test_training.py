@@ -1,6 +1,7 @@
 """The trainer, its settings and its checkpoints."""
 
 import json
+import multiprocessing
 import os
 import pickle
 import signal
@@ -122,6 +123,33 @@ def test_sigterm_ends_the_step_and_saves(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGTERM) == handler
 
 
+def test_an_interrupt_from_the_terminal_reaches_workers_too_and_saves(tmp_path: Path) -> None:
+    class Interrupted(Silent):
+        def advance(self, steps: int = 1) -> None:
+            for process in multiprocessing.active_children():
+                os.kill(process.pid or 0, signal.SIGINT)
+                os.kill(process.pid or 0, signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = trainer(tmp_path, workers=2)
+    stopped.progress = Interrupted()
+    outcome = stopped.fit()
+    assert (outcome.reason, outcome.step) == ("asked", 1)
+    assert load_checkpoint(tmp_path / "last.safetensors").step == 1
+
+
+def test_machines_without_the_checkpoint_are_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(steps: torch.Tensor, how: object) -> None:
+        steps.copy_(torch.maximum(steps, torch.tensor([0, 0])))  # of a process that begins
+
+    trainer(tmp_path, steps=4).fit()
+    late = trainer(tmp_path, steps=8)
+    late.world = 2
+    monkeypatch.setattr(torch.distributed, "all_reduce", other)
+    with pytest.raises(InputError, match=r"different steps \(0 and 4\).*one folder that all machines see"):
+        late._resume(None)
+
+
 def test_minutes_stop_it_and_what_follows_is_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     trainer(tmp_path / "whole").fit()
     pieces = tmp_path / "pieces"
@@ -170,9 +198,9 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
 
 def test_discriminators_wait_for_their_share_of_the_training(tmp_path: Path) -> None:
     trainer(tmp_path).fit()
-    assert [("judge_global" in line, "adversarial" in line) for line in curve(tmp_path)] == [(False,) * 2] * 4 + [
-        (True,) * 2
-    ] * 4
+    assert [("discriminator_global" in line, "adversarial" in line) for line in curve(tmp_path)] == [
+        (False,) * 2
+    ] * 4 + [(True,) * 2] * 4
 
 
 def test_losses_fall(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ ABOUT = {"system": {"name": "stand-in", "preset": "tiny"}, "data": {}}
 
 
 class StandIn(nn.Module):
-    """One convolution each for sources, target and judge."""
+    """One convolution each for sources, target and discriminator."""
 
     visibility: Visibility = None
 
@@ -50,19 +50,21 @@ class StandIn(nn.Module):
         return SimpleNamespace(image=torch.tanh(colour), alpha=torch.sigmoid(alpha))
 
     def losses(self, rendered: Any, batch: Batch, stage: str, critics: Any = None, *, adversarial: bool | None = None):  # type: ignore[no-untyped-def]
-        judge = self.discriminators["global"]
+        discriminator = self.discriminators["global"]
         if stage == "discriminator":
             return {
-                "global": (judge(batch.target_image) - 1).square().mean()
-                + (judge(rendered.image.detach()) + 1).square().mean()
+                "global": (discriminator(batch.target_image) - 1).square().mean()
+                + (discriminator(rendered.image.detach()) + 1).square().mean()
             }
         terms = {
             "pixel": nn.functional.l1_loss(rendered.image, batch.target_image),
             "mask": nn.functional.mse_loss(rendered.alpha, batch.target_alpha),
         }
         if adversarial:
-            frozen = {name: value.detach() for name, value in judge.named_parameters()}
-            terms["adversarial"] = 0.1 * torch.func.functional_call(judge, frozen, rendered.image).square().mean()
+            frozen = {name: value.detach() for name, value in discriminator.named_parameters()}
+            terms["adversarial"] = (
+                0.1 * torch.func.functional_call(discriminator, frozen, rendered.image).square().mean()
+            )
         return terms
 
 

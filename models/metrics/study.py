@@ -155,9 +155,9 @@ class Verdict:
 
     def by_chance(self, method: str) -> float:
         """How likely so many answers or more for `method` are when people choose without looking."""
-        n, share = self.answers, 1 / len(self.chosen)
-        terms = (math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(self.chosen[method], n + 1))
-        return min(1.0, math.fsum(terms))
+        from scipy.stats import binom
+
+        return float(binom.sf(self.chosen[method] - 1, self.answers, 1 / len(self.chosen)))
 
     def to_json(self) -> str:
         """The counts; `Verdict(**json.loads(text))` gives them back."""

@@ -173,7 +173,7 @@ def person_trainer(
         ema=EMA_DECAY,
     )
     return Trainer(
-        with_fresh_judge(system, seed),
+        with_fresh_discriminators(system, seed),
         samples,
         model,
         config,
@@ -226,7 +226,7 @@ def _photo(source: Source, size: int) -> Photo:
     return Photo(picture, alpha, framing.body(source.person.body), plate, hole, min(1.0, framing.side / size))
 
 
-def with_fresh_judge(system: LiquidWarping, seed: int) -> LiquidWarping:
+def with_fresh_discriminators(system: LiquidWarping, seed: int) -> LiquidWarping:
     """A copy with a global discriminator that has learned nothing, and no other."""
     preset = replace(system.preset, discriminators=("global",))
     with torch.random.fork_rng(devices=[]):  # chance of whoever calls goes on as it was

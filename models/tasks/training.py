@@ -169,7 +169,7 @@ def find_critics(
         names["perceptual"] = found.network
         tell(f"perceptual loss by {found.about}")
     if preset.weights.face and (found := find("face")):
-        face = FaceLoss(features("face", device=device))
+        face = FaceLoss(features("face", device=device), preset.face_weights)
         names["face"] = found.network
         tell(f"face loss by {found.about}")
     critics = Critics(perceptual, face)

@@ -15,9 +15,12 @@ class EMA:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
-        self.weights: dict[str, Tensor] = {
-            name: value.detach().clone().float() for name, value in module.named_parameters()
-        }
+        self.weights: dict[str, Tensor] = {}
+        self.start()
+
+    def start(self) -> None:
+        """From the weights that the module has now."""
+        self.weights = {name: value.detach().clone().float() for name, value in self.module.named_parameters()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -1,6 +1,5 @@
 """The trainer: draws samples, takes steps, keeps checkpoints. It knows systems and data by their protocols alone."""
 
-import json
 import math
 import os
 import random
@@ -17,14 +16,7 @@ from warpkit.models.batch import Batch, Pictures, make_batch
 from warpkit.models.bodies import BodyModel
 from warpkit.models.errors import InputError, needs_extra
 from warpkit.models.progress import SILENT, Progress
-from warpkit.models.training.checkpoint import (
-    COMPACT_ROOM,
-    Checkpoint,
-    compact,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-)
+from warpkit.models.training.checkpoint import COMPACT_ROOM, Checkpoint, compact, load_checkpoint, save_checkpoint
 from warpkit.models.training.config import TrainConfig
 from warpkit.models.training.ema import EMA
 from warpkit.models.training.gradients import average_gradients
@@ -32,6 +24,7 @@ from warpkit.models.training.log import Log
 from warpkit.models.training.memory import memory_advice, recompute
 from warpkit.models.training.protocols import Samples, System, Windowed
 from warpkit.models.training.sheets import figures, sheet
+from warpkit.models.training.state import TrainingState, changes, check_origin
 from warpkit.models.training.stopping import asked_to_stop
 from warpkit.models.training.workers import Request, draw_ahead, drawn, in_lanes
 
@@ -138,21 +131,20 @@ class Trainer:
         self.condition = system.condition(model)
         if config.checkpointing:
             recompute(system.generator)
-        self.ema = EMA(system.generator, config.ema)
+        self.networks: dict[str, nn.Module] = {"generator": system.generator}
+        if any(True for _ in system.discriminators.parameters()):
+            self.networks["discriminators"] = system.discriminators
         self.optimizers = {
             name: torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas)
-            for name, network in self._networks().items()
+            for name, network in self.networks.items()
         }
+        self.ema = EMA(system.generator, config.ema)
+        self._state = TrainingState(self.networks, self.optimizers, self.ema)
         self.folder = None if folder is None else Path(folder)
         self.about, self.labels = {**(about or {}), "training": config.to_dict()}, labels or {}
         self.step = 0
         self._ahead: Iterator[Any] | None = None
         self._resume(start)
-        if self.world > 1:
-            for value in self.module.state_dict().values():
-                torch.distributed.broadcast(value, 0)
-            for value in self.ema.weights.values():
-                torch.distributed.broadcast(value, 0)
 
     # -- what there is to do ------------------------------------------------------------------------------------------
 
@@ -166,12 +158,6 @@ class Trainer:
         except TypeError:
             raise InputError("training.epochs: these data have no end; give training.steps instead") from None
         return max(1, math.ceil(config.epochs * pictures / config.batch))
-
-    def _networks(self) -> dict[str, nn.Module]:
-        networks: dict[str, nn.Module] = {"generator": self.system.generator}
-        if any(True for _ in self.system.discriminators.parameters()):
-            networks["discriminators"] = self.system.discriminators
-        return networks
 
     def fit(self, minutes: float | None = None) -> Outcome:
         """Trains until all steps are done, the minutes are over, or a signal asks to stop; then saves.
@@ -320,20 +306,20 @@ class Trainer:
             with self.fabric.autocast():
                 terms = system.losses(rendered, batch, "discriminator", self.critics, adversarial=True)
             self.fabric.backward(torch.stack([term.float() for term in terms.values()]).sum() / pieces)
-            values |= {f"judge_{name}": term.detach().float() for name, term in terms.items()}
+            values |= {f"discriminator_{name}": term.detach().float() for name, term in terms.items()}
         return values
 
     def _gradients_ready(self, acting: dict[str, torch.optim.Adam], sums: dict[str, Tensor]) -> bool:
         """Averages gradients and terms over the processes and clips; whether all of it is numbers."""
         if self.world > 1:
             for name in acting:
-                average_gradients(list(self._networks()[name].parameters()), self.world)
-            for name in sums:
-                torch.distributed.all_reduce(sums[name])
-                sums[name] /= self.world
+                average_gradients(list(self.networks[name].parameters()), self.world)
+            terms = torch.stack(list(sums.values()))
+            torch.distributed.all_reduce(terms)
+            sums.update(zip(sums, terms / self.world, strict=True))
         finite = torch.stack([value.isfinite() for value in sums.values()]).all()
         for name in acting:
-            parameters = [value for value in self._networks()[name].parameters() if value.grad is not None]
+            parameters = [value for value in self.networks[name].parameters() if value.grad is not None]
             limit = self.config.clip if name == "generator" and self.config.clip else math.inf
             norm = torch.nn.utils.get_total_norm([value.grad for value in parameters if value.grad is not None])
             finite &= norm.isfinite()
@@ -385,13 +371,7 @@ class Trainer:
 
     def state(self) -> Checkpoint:
         """Everything that the next step depends on."""
-        tensors: dict[str, Tensor] = {f"ema.{name}": value for name, value in self.ema.weights.items()}
-        for name, network in self._networks().items():
-            tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
-            for key, parameter in network.named_parameters():
-                for moment, value in self.optimizers[name].state.get(parameter, {}).items():
-                    tensors[f"optimizer.{name}.{key}.{moment}"] = value
-        return Checkpoint("exact", self.step, self.about, tensors)
+        return Checkpoint("exact", self.step, self.about, self._state.tensors())
 
     def save(self) -> None:
         """Writes both checkpoints; only the first process does."""
@@ -408,56 +388,33 @@ class Trainer:
     def _resume(self, start: Checkpoint | None) -> None:
         exact, small = (None if self.folder is None else self.folder / name for name in (EXACT, COMPACT))
         if exact is not None and exact.exists():
-            self._restore(load_checkpoint(exact), str(exact))
+            found = load_checkpoint(exact)
+            check_origin(found, self.about, str(exact))
+            if changed := changes(found.about, self.about):
+                self.tell(f"note: settings changed since {exact}: {', '.join(changed)}; so the result is another")
+            self._state.restore(found, str(exact))
+            self.step = found.step
             if self.step:
                 self.tell(f"going on from step {self.step} of {exact}, exactly")
         elif small is not None and small.exists():
             found = load_checkpoint(small)
-            self._begin(found, str(small))
+            check_origin(found, self.about, str(small))
+            self._state.begin(found, str(small))
             self.step = found.step
             self.tell(f"going on from step {self.step} of {small}: a warm restart, not exact (no optimizer's memory)")
         elif start is not None:
-            self._begin(start, "the checkpoint to start from")
+            check_origin(start, self.about, "the checkpoint to start from")
+            self._state.begin(start, "the checkpoint to start from")
             self.tell(f"starting from weights of {start.step} steps")
-
-    def _begin(self, found: Checkpoint, origin: str) -> None:
-        """Weights alone."""
-        self._check_origin(found, origin)
-        weights = found.part("ema") or found.part("generator")
-        load_weights(self.system.generator, weights, origin)
-        self.ema = EMA(self.system.generator, self.config.ema)
-
-    def _restore(self, found: Checkpoint, origin: str) -> None:
-        if found.kind != "exact":
-            raise InputError(f"{origin} is a {found.kind} checkpoint; an exact one was expected under this name")
-        self._check_origin(found, origin)
-        changed = _changes(found.about, self.about)
-        if changed:
-            self.tell(f"note: settings changed since {origin}: {', '.join(changed)}; so the result is another")
-        for name, network in self._networks().items():
-            load_weights(network, found.part(name), origin)
-            for key, parameter in network.named_parameters():
-                if moments := found.part(f"optimizer.{name}.{key}"):
-                    # Adam keeps its count on the CPU
-                    self.optimizers[name].state[parameter] = {
-                        moment: value if moment == "step" else torch.empty_like(parameter).copy_(value)
-                        for moment, value in moments.items()
-                    }
-        averages = found.part("ema")
-        if averages.keys() != self.ema.weights.keys():
-            raise InputError(f"{origin} lacks averaged weights of this network")
-        for name, value in averages.items():
-            self.ema.weights[name].copy_(value)
-        self.step = found.step
-
-    def _check_origin(self, found: Checkpoint, origin: str) -> None:
-        theirs, ours = found.about.get("system", {}), self.about.get("system", {})
-        for key in ("name", "preset"):
-            if theirs.get(key) != ours.get(key):
+        if self.world > 1:
+            steps = torch.tensor([self.step, -self.step], device=self.device)
+            torch.distributed.all_reduce(steps, torch.distributed.ReduceOp.MAX)
+            if steps[0] != -steps[1]:
                 raise InputError(
-                    f"{origin} is of the {key} {theirs.get(key)!r}, but {ours.get(key)!r} is to be trained; name "
-                    "another folder or another checkpoint"
+                    f"the processes would go on from different steps ({-steps[1]} and {steps[0]}): "
+                    f"{self.folder} must be one folder that all machines see"
                 )
+            self._state.share()
 
 
 def _by_settings(config: TrainConfig) -> Advice:
@@ -483,15 +440,3 @@ def only_known(batch: Batch, rendered: Any, known: Tensor) -> Batch:
 def _mixed(seed: int, number: int) -> int:
     """A seed of two, as unlike its neighbours as hashing makes it."""
     return random.Random(f"{seed}/{number}").getrandbits(62)
-
-
-def _changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> list[str]:
-    """The settings that differ, but for how often something is written."""
-    changed = []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            changed += _changes(old, new, f"{where}{key}.")
-        elif json.dumps(old) != json.dumps(new) and key not in ("save_every", "sheet_every", "log_every"):
-            changed.append(f"{where}{key}")
-    return changed

@@ -1,6 +1,7 @@
 """Draws made ahead of the training by processes of their own: a GPU must not wait for people to be rendered."""
 
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,15 +48,27 @@ class _Requested(IterableDataset[bytes]):
             yield pickle.dumps(drawn(self.samples, self.request(index)))
 
 
+def _deaf(worker: int) -> None:
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def draw_ahead(
     samples: Samples, request: Callable[[int], Request], first: int, end: int, workers: int
 ) -> Iterator[Any]:
     """The draws `request(first)`, `request(first + 1)`, … in their order, made by `workers` processes.
 
-    Processes are forked: `samples` are to stay on the CPU. Each draw takes one thread.
+    Processes are forked: `samples` are to stay on the CPU. Each draw takes one thread. What asks the training to stop,
+    which a terminal tells all of its processes, is for the training's own to hear: they go on until it ends.
     """
     requested = _Requested(samples, request, first, end)
     loader: DataLoader[bytes] = DataLoader(
-        requested, batch_size=None, num_workers=workers, prefetch_factor=AHEAD, multiprocessing_context="fork"
+        requested,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=AHEAD,
+        multiprocessing_context="fork",
+        worker_init_fn=_deaf,
     )
     return map(pickle.loads, loader)

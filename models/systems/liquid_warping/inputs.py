@@ -24,7 +24,8 @@ class LevelFlows:
         flow: of the picture.
         valid: `[B, S]` bool: the sources that are real.
         mode: "masked", or "bilinear" as the public code resizes, which blends the -2 beside the body with places.
-        everything: all of a real source counts, as where the flow was made with visibility None.
+        everything: all of a real source counts, hidden surface too, as where the flow was made with visibility None;
+            but for faces that it may not give.
     """
 
     def __init__(self, flow: Flow, valid: Tensor, mode: Literal["masked", "bilinear"], everything: bool) -> None:
@@ -47,7 +48,9 @@ class LevelFlows:
             level = resize_flow(Flow(grid, (grid != -2).any(-1)), size).grid
         if visible is None:
             return Flow(level)
-        return Flow(level, self._valid[:, :, None, None].expand(level.shape[:-1]))
+        if self._everything:  # where no source may give the surface, there is none: beside the body all of them count
+            visible = (visible | ~visible.any(1, keepdim=True)) & self._valid[:, :, None, None]
+        return Flow(level, resize_flow(Flow(grid, visible), size).visible)
 
 
 def foreground(batch: Batch) -> Tensor:

@@ -81,8 +81,9 @@ def generator_losses(
     if weights.source and rendered.source_images is not None:
         made, real, share = _real(rendered.source_images, batch.sources.image, valid)
         terms["source"] = weights.source * share * F.l1_loss(made, real)
-    if weights.background and plate is not None:
-        terms["background"] = weights.background * F.l1_loss(rendered.background, plate)
+    if weights.background:  # nought where the true one is not known: processes must have the same terms
+        off = rendered.background.new_zeros(()) if plate is None else F.l1_loss(rendered.background, plate)
+        terms["background"] = weights.background * off
     one = torch.ones((), device=truth.device)
     masks = [(rendered.alpha, _mask_truth(preset, batch.target_silhouette, batch.target_alpha), one)]
     if rendered.source_alphas is not None:
@@ -98,8 +99,10 @@ def generator_losses(
     if weights.adversarial and discriminators:
         scores = [
             # the discriminators' own gradient is not wanted here
-            torch.func.functional_call(judge, {name: p.detach() for name, p in judge.named_parameters()}, picture)
-            for judge, picture in looked_at(discriminators, rendered.image, batch)
+            torch.func.functional_call(
+                discriminator, {name: p.detach() for name, p in discriminator.named_parameters()}, picture
+            )
+            for discriminator, picture in looked_at(discriminators, rendered.image, batch)
         ]
         terms["adversarial"] = weights.adversarial * _sum([lsgan_generator(score) for score in scores])
     return terms
@@ -110,8 +113,8 @@ def discriminator_losses(rendered: Rendered, batch: Batch, discriminators: nn.Mo
     made = looked_at(discriminators, rendered.image.detach(), batch)
     real = looked_at(discriminators, _truth(batch), batch)
     return {
-        name: lsgan_discriminator(judge(truth), judge(fake))
-        for name, (judge, fake), (_, truth) in zip(discriminators, made, real, strict=True)
+        name: lsgan_discriminator(discriminator(truth), discriminator(fake))
+        for name, (discriminator, fake), (_, truth) in zip(discriminators, made, real, strict=True)
     }
 
 
@@ -123,17 +126,17 @@ def looked_at(discriminators: nn.ModuleDict, image: Tensor, batch: Batch) -> lis
     height, width = batch.size
     shown = torch.cat([image, batch.target_condition.to(image)], 1)
     seen = []
-    for name, judge in discriminators.items():
-        assert isinstance(judge, PatchDiscriminator)
+    for name, discriminator in discriminators.items():
+        assert isinstance(discriminator, PatchDiscriminator)
         share = {"global": 1, "body": 2, "head": 4}[name]
-        size = (max(height // share, judge.smallest), max(width // share, judge.smallest))
+        size = (max(height // share, discriminator.smallest), max(width // share, discriminator.smallest))
         if name == "global":
             small = size != (height, width)
-            seen.append((judge, F.interpolate(shown, size, mode="bilinear") if small else shown))
+            seen.append((discriminator, F.interpolate(shown, size, mode="bilinear") if small else shown))
             continue
         box = batch.body_box if name == "body" else batch.head_box
         margin = (box[:, 2:] - box[:, :2]) * BODY_MARGIN if name == "body" else torch.full_like(box[:, 2:], HEAD_MARGIN)
-        seen.append((judge, crop(shown, box + torch.cat([-margin, margin], 1), size)))
+        seen.append((discriminator, crop(shown, box + torch.cat([-margin, margin], 1), size)))
     return seen
 
 

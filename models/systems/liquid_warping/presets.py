@@ -3,9 +3,10 @@
 import math
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from warpkit.models.batch import SurfaceCondition, UvCondition, Visibility
+from warpkit.models.losses.face import PUBLIC_WEIGHTS as FACE_WEIGHTS
 from warpkit.models.losses.perceptual import PUBLIC_WEIGHTS, Distance
 from warpkit.models.settings import fitted_all, kinds_of
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
@@ -110,15 +111,14 @@ class Preset:
     """How it compares them."""
     vgg_standardised: bool = True
     """Whether it is shown pictures in the colours that its network was trained on, or as they are."""
+    face_weights: tuple[float, ...] | None = None
+    """Of the face network's features at growing depth, the embedding last; None: the embedding alone, as in Eq. 4."""
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
+        fitted_all("", vars(self), {**kinds_of(type(self)), "weights": Any, "schedule": Any})
         if self.fusion not in STRATEGIES:
             raise ValueError(f"fusion: expected one of {', '.join(STRATEGIES)}, got {self.fusion!r}")
-        if self.vgg_distance not in get_args(Distance):
-            raise ValueError(
-                f"vgg_distance: expected one of {', '.join(get_args(Distance))}, got {self.vgg_distance!r}"
-            )
         if self.condition not in CONDITION_CHANNELS:
             raise ValueError(f"condition: expected one of {', '.join(CONDITION_CHANNELS)}, got {self.condition!r}")
         for name in ("width", "discriminator_width", "concat_sources"):
@@ -186,6 +186,7 @@ PRESETS: dict[str, Preset] = {
         vgg_size=224,
         vgg_weights=PUBLIC_WEIGHTS,
         vgg_standardised=False,
+        face_weights=FACE_WEIGHTS,
         schedule=Schedule(epochs=None, steps=400_000, batch=4, sources=(4, 4), final_rate=1e-4),
     ),
     "small": Preset(
