@@ -14,17 +14,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.provenance import weights_named, where
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.photo_like import four_views, outdoor
 from warpkit.models.errors import InputError
+from warpkit.models.machine import describe
 from warpkit.models.media.draw import fit_into
 from warpkit.models.media.images import write_image
 from warpkit.models.media.output import check_folder_output
 from warpkit.models.metrics.study import ANSWERS, make_study
 from warpkit.models.tasks import Look, Pipeline
-from warpkit.models.tasks.choices import choose_system
+from warpkit.models.tasks.choices import choose_device, choose_system
 
 PEOPLE = ("P008", "P009", "P010")
 SOURCES = {"outdoors": outdoor, "sides": four_views}
@@ -91,7 +93,13 @@ def main(given: list[str] | None = None) -> None:
         check_folder_output(study, overwrite=False)
         draw_pairs(arguments.weights, results, arguments.pairs, arguments.size, arguments.seed, arguments.device, bars)
         bars.done()
-        count = make_study(results, study, seed=arguments.seed, sheets=arguments.sheets, height=arguments.size)
+        about = {
+            "weights": weights_named(arguments.weights),
+            "drawn on": where(describe(choose_device(arguments.device))),
+        }
+        count = make_study(
+            results, study, seed=arguments.seed, sheets=arguments.sheets, height=arguments.size, about=about
+        )
         tell(f"{study}: {count} pairs; write the letter of the better one of each into {study / ANSWERS}, then")
         tell(f"warpkit study tally {study}")
 

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.provenance import weights_named, where
 from warpkit.models.app.console import Bars, sentences
 from warpkit.models.bodies import load_body
 from warpkit.models.data.cases import Case
 from warpkit.models.data.people import HeldOut
 from warpkit.models.features.vgg import Vgg, unit_distance_map
 from warpkit.models.geometric.matte import spread
-from warpkit.models.machine import describe, fingerprint
+from warpkit.models.machine import describe
 from warpkit.models.metrics import widened
 from warpkit.models.metrics.judges import Judges
 from warpkit.models.systems.liquid_warping.checkpoints import load
@@ -108,8 +109,7 @@ def table(found: dict[str, Any]) -> list[str]:
 
 def markdown(results: dict[str, Any]) -> list[str]:
     """All that `main` wrote to a file."""
-    where = results["machine"]
-    lines = [f"{results['weights']}; seed {results['seed']}; {where['processor']}, commit {where['commit'][:12]}", ""]
+    lines = [f"{results['weights']}; seed {results['seed']}; {where(results['machine'])}", ""]
     for sources, found in results["sources"].items():
         lines += [f"**{sources} source{'s' * (sources != '1')}**, {results['count']} pairs at {results['size']}²", ""]
         lines += [*table(found), ""]
@@ -135,7 +135,7 @@ def main(given: list[str] | None = None) -> None:
         vgg = Judges.find().vgg
         results: dict[str, Any] = {
             "machine": describe(torch.device("cpu")),
-            "weights": f"{arguments.weights.name}, SHA-256 {fingerprint(arguments.weights)}",
+            "weights": weights_named(arguments.weights),
             "seed": arguments.seed,
             "size": arguments.size,
             "count": arguments.count,

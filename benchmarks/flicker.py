@@ -25,6 +25,7 @@ from torch import Tensor
 from benchmarks.blind_pairs import PEOPLE
 from benchmarks.feet import wavering
 from benchmarks.flicker_truth import against_truth, truth_table
+from benchmarks.provenance import weights_named
 from warpkit import mesh_flow
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
@@ -188,7 +189,7 @@ def main(given: list[str] | None = None) -> None:
         bars.done()
         rows["mean"] = mean(list(rows.values()))
         settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-        settings["weights"] = arguments.weights.name if arguments.weights else "embedded"
+        settings["weights"] = weights_named(arguments.weights)
         results = {"machine": describe(pipe.device), "settings": settings, "rows": rows, "truth": truth}
         results["seconds"] = round(time.perf_counter() - began)
         with whole(arguments.out, overwrite=True) as draft:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.memory import status
+from benchmarks.provenance import weights_named
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
@@ -104,7 +105,7 @@ def main(given: list[str] | None = None) -> None:
             rows[name] = {"peaks": peaks, "used": used, "rate": counts[-1] / (time.perf_counter() - began)}
         bars.done()
         settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-        settings["weights"] = arguments.weights.name if arguments.weights else "embedded"
+        settings["weights"] = weights_named(arguments.weights)
         results = {"machine": describe(pipe.device), "settings": settings, "rows": rows}
         with whole(arguments.out, overwrite=True) as draft:
             draft.write_text(json.dumps(results, indent=1) + "\n")

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks import costs, error_shares, personalization_curve, strategies_table
+from benchmarks.provenance import where
 from warpkit.models.metrics.results import Results
 from warpkit.models.metrics.study import Verdict
 
@@ -58,15 +58,11 @@ def shares(path: Path) -> list[str]:
     return error_shares.markdown(json.loads(path.read_text()))
 
 
-def _where(machine: dict[str, Any]) -> str:
-    where = f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, load {machine['load']} at the "
-    return where + f"start, commit `{machine['commit'][:7]}`, {machine['date'][:10]}"
-
-
 def study(path: Path) -> list[str]:
     """What the blind reviewers chose."""
     verdict = Verdict(**json.loads(path.read_text()))
-    lines = verdict.to_markdown().splitlines()
+    lines = [f"- {name}: {value}" for name, value in verdict.about.items()] + [""] if verdict.about else []
+    lines += verdict.to_markdown().splitlines()
     if verdict.people == 1 and "trained" in verdict.chosen:
         chosen = verdict.chosen["trained"]
         asked = f"the trained picture was preferred in {chosen} of {verdict.answers} (wanted: {PREFERRED} of 30)"
@@ -83,7 +79,7 @@ def personalization(path: Path) -> list[str]:
     """Without and with, by steps (Fig. 14)."""
     found = json.loads(path.read_text())
     lines = [f"- {name}: {value}" for name, value in found["settings"].items()]
-    lines.append(f"- measured on: {_where(found['machine'])}")
+    lines.append(f"- measured on: {where(found['machine'])}")
     picture = path.with_suffix(".png")
     if picture.exists():
         lines += ["", f"![PSNR and VGG distance by steps](../benchmarks/results/{picture.name})"]
@@ -95,7 +91,7 @@ def cost(path: Path) -> list[str]:
     found = json.loads(path.read_text())
     public = "; ".join(f"to {name}²: {gb:g} GB" for name, gb in found["public_gb"].items())
     return [
-        _where(found["machine"]),
+        where(found["machine"]),
         "",
         *costs.tables(found).splitlines(),
         "",

@@ -134,6 +134,9 @@ class Study:
         if results.exists() or str(seed) in read_records(self.out).get(name, {}):
             return True
         tell(f"{name}, seed {seed}")
+        base = next(iter(variants(settings)))
+        if name != base and not (self.out / f"{base}-{seed}" / "results.json").exists():
+            tell(f"note: {base} of seed {seed} was not read here, so there will be no differences from it with this seed")
         config = TrainConfig(
             epochs=None,
             steps=settings.steps,

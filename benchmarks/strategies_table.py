@@ -78,7 +78,12 @@ def markdown(summary: dict[str, Any]) -> str:
     """The table for people: a mean and its error; below it the difference from the base and that one's error."""
     runs: Records = summary["runs"]
     said = ", ".join(f"{name} {value}" for name, value in summary["settings"].items())
-    lines = [f"Settings: {said}.", ""]
+    lines = [f"Settings: {said}."]
+    places: dict[str, list[str]] = {}
+    for name, seeds in runs.items():
+        for seed, run in seeds.items():
+            places.setdefault(_place(run["machine"]), []).append(f"`{name}` {seed}")
+    lines += ["", *(f"- {place}: {', '.join(trained)}" for place, trained in places.items()), ""]
     for shots in map(str, SHOTS):
         titles = [title for title, _ in METRICS.values()]
         lines += [
@@ -144,6 +149,10 @@ def sheet(out: Path, order: list[str]) -> None:
     write_image(out / "sheet.png", np.ascontiguousarray(picture), overwrite=True)
 
 
+def _place(machine: dict[str, Any]) -> str:
+    return f"{machine['processor']}, commit `{machine['commit'][:7]}`" if machine else "commit not recorded"
+
+
 def _values(run: Run, shots: str, metric: str) -> np.ndarray | None:
     found = run["pairs"][shots].get(metric)
     return None if found is None else np.array([math.nan if value is None else value for value in found])
@@ -182,9 +191,8 @@ def _verdict(summary: dict[str, Any], shots: str, metric: str, title: str, digit
     assert gap is not None
     if ahead[best] <= 0:
         return f"- {title[:-2]}: `{base}` is best."
-    within = ahead[best] <= 2 * gap["error"]
+    said = f"- {title[:-2]}: `{best}` is best, by {ahead[best]:.{digits}f}"
+    if gap["error_over_seeds"] is None:
+        return f"{said}; by one start alone."
     far = ahead[best] / gap["error"] if gap["error"] else math.inf
-    return (
-        f"- {title[:-2]}: `{best}` is best, by {ahead[best]:.{digits}f}: {far:.1f} standard errors from `{base}`, "
-        f"{'within' if within else 'not within'} two."
-    )
+    return f"{said}: {far:.1f} standard errors from `{base}`, {'within' if far <= 2 else 'not within'} two."

@@ -42,7 +42,9 @@ def test_a_study_that_was_stopped_goes_on_and_refuses_other_settings(tmp_path, c
     words = "--size 64 --width 4 --steps 2 --batch 1 --people 2 --pairs 2 --precision 32 --device cpu --seeds 0"
     command = ["--out", str(tmp_path), *words.split(), "--variants", "texture"]
     main([*command, "--minutes", "0"])
-    assert "goes on" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "goes on" in told
+    assert "no differences from it" in told
     assert not (tmp_path / "summary.md").exists()
     main(command)
     runs = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("*/results.json")}
@@ -103,9 +105,12 @@ def test_differences_are_taken_pair_by_pair():
 
 
 def test_the_page_says_whether_the_base_is_within_two_standard_errors(tmp_path):
-    def page(better):
+    def page(better, seeds="01"):
         base, other = a_run([10.0, 20.0, 30.0]), a_run([10.0 + better, 20.5 + better, 29.5 + better])
-        runs = {"attention": {"0": record(base, None)}, "add": {"0": record(other, base)}}
+        runs = {
+            "attention": dict.fromkeys(seeds, record(base, None)),
+            "add": dict.fromkeys(seeds, record(other, base)),
+        }
         summary = {"base": "attention", "settings": {"steps": 2}, "runs": runs}
         (tmp_path / "strategies.json").write_text(json.dumps(summary))
         return "\n".join(strategies(tmp_path / "strategies.json"))
@@ -113,3 +118,4 @@ def test_the_page_says_whether_the_base_is_within_two_standard_errors(tmp_path):
     assert "`add` is best, by 0.50: 1.7 standard errors from `attention`, within two" in page(0.5)
     assert "3.5 standard errors from `attention`, not within two" in page(1.0)
     assert "PSNR: `attention` is best." in page(-1.0)
+    assert "`add` is best, by 1.00; by one start alone" in page(1.0, "0")

@@ -66,10 +66,12 @@ def test_orders_differ_and_nothing_but_the_hidden_file_names_a_method(results, t
 
 def test_the_tally_finds_whom_people_like(results, tmp_path):
     out = tmp_path / "study"
-    make_study(results, out)
+    make_study(results, out, about={"weights": "some"})
     sheets = [answer(out, "ours"), answer(out, "theirs", tmp_path / "second.csv", but=3)]
     verdict = tally(out, sheets)
     assert verdict.chosen == {"ours": 12, "theirs": 9, "others": 0}
+    assert verdict.about == {"weights": "some"}
+    assert Verdict(**json.loads(verdict.to_json())) == verdict
     assert (verdict.answers, verdict.people, verdict.open) == (21, 2, 3)
     assert "| ours | 12 | 57.1% |" in verdict.to_markdown()
     assert tally(out).chosen["ours"] == 12

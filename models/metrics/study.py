@@ -13,8 +13,8 @@ import math
 import random
 import shutil
 import string
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from warpkit.models.errors import InputError
@@ -36,6 +36,7 @@ def make_study(
     methods: Sequence[str] = (),
     sheets: int | None = None,
     height: int = 512,
+    about: Mapping[str, str] | None = None,
 ) -> int:
     """Writes a study of results that lie in a folder a method, under the same file names.
 
@@ -48,6 +49,7 @@ def make_study(
         sheets: so many groups to a contact sheet, `sheet_01.png`, …: a row each, letters from left to right; None: no
             sheets.
         height: of the pictures on sheets, pixels.
+        about: what is to be said of the pictures beside the verdict; hidden until then.
 
     Returns:
         The number of groups.
@@ -96,7 +98,9 @@ def make_study(
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["group", "best"])
             rows.writerows([group, ""] for group in key)
-        (draft / KEY).write_text(json.dumps({"study": _name(key), "seed": seed, "groups": key}, indent=1))
+        (draft / KEY).write_text(
+            json.dumps({"study": _name(key), "seed": seed, "about": dict(about or {}), "groups": key}, indent=1)
+        )
         if sheets is not None:
             _write_sheets(draft, list(key), letters, sheets, height)
     return len(chosen)
@@ -145,6 +149,8 @@ class Verdict:
     people: int
     open: int
     """Groups that somebody left without an answer."""
+    about: dict[str, str] = field(default_factory=dict)
+    """What the study says of its pictures: with which weights, where and when they were made."""
 
     def interval(self, method: str) -> tuple[float, float]:
         """Wilson's 95 % interval of the share of answers."""
@@ -193,7 +199,8 @@ def tally(study: Path, answers: Sequence[Path] = ()) -> Verdict:
     if not (study / KEY).is_file():
         raise InputError(f"{study}: not a study with its hidden file {KEY}")
     try:
-        key: dict[str, dict[str, str]] = json.loads((study / KEY).read_text())["groups"]
+        hidden = json.loads((study / KEY).read_text())
+        key: dict[str, dict[str, str]] = hidden["groups"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{study / KEY}: not a whole file of a study") from error
     chosen = {method: 0 for method in sorted(next(iter(key.values())).values())}
@@ -207,7 +214,7 @@ def tally(study: Path, answers: Sequence[Path] = ()) -> Verdict:
     if not sum(chosen.values()):
         raise InputError(f"{sheets[0]}: has no answers yet: write a letter beside each group")
     ranked = dict(sorted(chosen.items(), key=lambda pair: -pair[1]))
-    return Verdict(ranked, sum(chosen.values()), len(sheets), left)
+    return Verdict(ranked, sum(chosen.values()), len(sheets), left, hidden.get("about", {}))
 
 
 def _read(sheet: Path, key: dict[str, dict[str, str]]) -> dict[str, str]:
