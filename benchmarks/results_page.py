@@ -123,7 +123,8 @@ SECTIONS = (
     Section(
         "`small` against the geometric picture",
         "Rendered people of held-out identities and motions, seen as recovery sees them; PSNR and VGG distance in the "
-        "person's mask widened by 2 % of the height. `geometric` is the picture that `small` is given to correct.",
+        "person's mask widened by 2 % of the height. `geometric` is the picture that `small` is given to correct. VGG "
+        "distance and Face-CS are by the networks that its losses were computed with; PSNR, SSIM and Body-CS are not.",
         "warpkit evaluate geometric small=small.safetensors --out out --sources 1,4 --count 200 --size 256\n"
         "cp out/results.json benchmarks/results/evaluate-small.json",
         "evaluate-small.json",

@@ -136,7 +136,7 @@ class Study:
         tell(f"{name}, seed {seed}")
         base = next(iter(variants(settings)))
         if name != base and not (self.out / f"{base}-{seed}" / "results.json").exists():
-            tell(f"note: {base} of seed {seed} was not read here, so there will be no differences from it with this seed")
+            tell(f"note: {base} of seed {seed} was not read here: there will be no differences from it with this seed")
         config = TrainConfig(
             epochs=None,
             steps=settings.steps,
