@@ -142,8 +142,11 @@ SECTIONS = (
     Section(
         "Where the rest of the error lies",
         "Shares of the geometric picture's error in the widened mask, and what is left of them. Then what the "
-        "geometric picture would be with the true outline, which a body as recovery fits it does not tell, and with "
-        "the true colours.",
+        "geometric picture would be with the true outline, which a body as recovery fits it does not tell, with the "
+        "true colours, and with the truth wherever a source shows it. From one source most of the VGG distance lies on "
+        "surface that it does not show, whose colours nothing tells; from four most lies on surface that was seen, "
+        "which bodies fitted some pixels off put beside its place. That is what keeps `small` from the VGG distance "
+        "that was wanted.",
         "python -m benchmarks.error_shares small.safetensors --json benchmarks/results/error-shares.json",
         "error-shares.json",
         shares,

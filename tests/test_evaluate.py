@@ -394,9 +394,12 @@ def test_error_is_shared_out_among_regions_without_rest(gathered):
     assert sum(found["squared"]["geometric"]) == pytest.approx(1)
     assert sum(found["squared"]["truth"]) == pytest.approx(0, abs=1e-3)
     gains = {name: gain["psnr"] for name, gain in found["gains"].items()}
-    about = {"machine": {"processor": "two cores", "commit": "f" * 40}, "weights": "a.safetensors", "seed": 0}
+    machine = {"processor": "two cores", "device": "cpu", "date": "2026-11-22T06:20", "commit": "f" * 40}
+    about = {"machine": machine, "weights": "a.safetensors", "seed": 0}
     told = error_shares.markdown({**about, "size": 64, "count": 1, "sources": {"1": found}})
+    known = error_shares.table({**found, "vgg": {"geometric": [0.1, 0.1, 0.2, 0.5, 0.1]}})
+    assert known[-1] == "- with all true but surface that no source shows: VGG distance -50.0 %"
     assert told[2] == "**1 source**, 1 pairs at 64²"
-    assert told[0] == "a.safetensors; seed 0; two cores, commit ffffffffffff"
+    assert told[0] == "a.safetensors; seed 0; two cores, cpu, commit `fffffff`, 2026-11-22"
     assert f"- truth: {gains['truth']:+.2f} dB" in told
     assert gains["truth"] > 30 > gains["with the true outline"] > 0
