@@ -325,6 +325,37 @@ def test_the_command_writes_results_and_pictures(tmp_path, capsys, monkeypatch):
         assert not (tmp_path / "other").exists()
 
 
+def test_what_is_replaced_leaves_no_pictures_of_the_run_before_and_everything_else(tmp_path, monkeypatch):
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    import warpkit.models.tasks.evaluate as module
+    from warpkit.models.app.commands import app
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    def files():
+        return {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+
+    monkeypatch.setattr(module, "evaluate", interrupted)
+    ours = ("self-4/small/0000.png", "self-4/_source/0000.png", "views-1/small, personalized/0003-90.png")
+    others = ("self-4/small/notes.png", "self-4/small/0000.jpg", "mine/small/0000.png", "self-4/0000.png", "me.png")
+    for name in (*ours, *others):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a picture")
+    (tmp_path / "results.json").write_text("{}")
+    before = files()
+    arguments = ["evaluate", "warped", "--plain", "--size", "32", "--device", "cpu", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+    assert CliRunner().invoke(app, [*arguments, "--force", "--size", "33"]).exit_code == 2
+    assert files() == before
+    CliRunner().invoke(app, [*arguments, "--force"])
+    assert files() == {"results.json", *(f"pictures/{name}" for name in others)}
+    assert not (tmp_path / "pictures/views-1").exists()
+
+
 def test_what_nobody_can_compare_is_a_sentence_and_no_empty_table(people, model):
     judges = Judges(absent={"body": "get one", "face": "get one", "image": "get one"})
     renderers = {"warped": WarpedPictures(model), "again": WarpedPictures(model)}

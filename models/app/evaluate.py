@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,6 +135,8 @@ def evaluate(
                 with whole(path, overwrite=True) as draft:
                     draft.write_text(text)
 
+        writer = _Writer(out / "pictures", pictures)
+        writer.clear()
         results = measure(
             renderers,
             samples,
@@ -142,7 +146,7 @@ def evaluate(
             sources=shots,
             count=count,
             settings=settings,
-            watch=_Writer(out / "pictures", pictures) if pictures else None,
+            watch=writer if pictures else None,
             keep=keep,
             progress=bars,
         )
@@ -252,6 +256,27 @@ class _Writer:
     def __init__(self, folder: Path, count: int) -> None:
         self.folder = folder
         self.count = count
+
+    def clear(self) -> None:
+        """Removes the pictures of an earlier run, and folders that are empty then; other files stay.
+
+        Raises InputError where one cannot be removed.
+        """
+        from warpkit.models.data.cases import TASKS
+        from warpkit.models.errors import InputError
+
+        drawn = (path for task in TASKS for path in self.folder.glob(f"{task}-[1-8]/*/*.png"))
+        ours = [path for path in drawn if re.fullmatch(r"\d{4,}(-\d+)?", path.stem)]
+        for path in ours:
+            try:
+                path.unlink()
+            except OSError as error:
+                raise InputError(f"{path} cannot be removed: {error.strerror or error}") from error
+        for folder in sorted(
+            {parent for path in ours for parent in path.parents[:3]}, reverse=True
+        ):  # inner ones first
+            with suppress(OSError):  # it holds something else
+                folder.rmdir()
 
     def __call__(self, task: str, sources: int, number: int, case: Any, made: dict[str, Any]) -> None:
         import torch
