@@ -315,6 +315,7 @@ def test_the_command_writes_results_and_pictures(tmp_path, capsys, monkeypatch):
     for wrong in (
         ["--tasks", "juggling"],
         ["--sources", "0"],
+        ["--sources", "²"],
         ["--size", "33"],
         ["--data", "nowhere"],
         ["--people", "both"],

@@ -169,7 +169,7 @@ def _listed(text: str, name: str, known: tuple[str, ...]) -> list[str]:
 def _number(text: str) -> int:
     from warpkit.models.errors import InputError
 
-    if not text.strip().isdigit() or not 1 <= int(text) <= 8:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 8:
         raise InputError(f"--sources: expected numbers from 1 to 8, got {text!r}")
     return int(text)
 

@@ -131,7 +131,7 @@ def read_iper(folder: Path) -> list[Video]:
     videos = []
     for path in find_videos(folder):
         parts = _key(path.name).split("_") if path.is_file() else list(path.relative_to(folder).parts)[-3:]
-        if len(parts) != 3 or not all(part.isdigit() for part in parts) or parts[2] not in ("1", "2"):
+        if len(parts) != 3 or not all(part.isdecimal() for part in parts) or parts[2] not in ("1", "2"):
             continue
         kind: Kind = "turn" if parts[2] == "1" else "motion"
         videos.append(Video("/".join(parts), path, parts[0], parts[1], kind))
