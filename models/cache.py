@@ -104,7 +104,8 @@ class Cache:
             named = NAME.fullmatch(path.name)
             with suppress(OSError):
                 if named and (data := path.read_bytes()) and _of_bytes(data) == named["digest"]:
-                    os.utime(path)
+                    with suppress(OSError):  # a cache that can only be read serves too
+                        os.utime(path)
                     return data
         return None
 

@@ -1,5 +1,6 @@
 """The cache: what is found is what would be made, bit for bit; nothing stale, damaged, or of half a run."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -133,6 +134,17 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) 
     assert cache.trouble is not None
     assert "nothing could be kept" in cache.trouble
     assert cache.entries() == cache.clear() == []
+
+
+def test_a_cache_that_can_only_be_read_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    cache, made = Cache(tmp_path), []
+    first = counted(cache, 0, made)
+    monkeypatch.setattr(module.os, "utime", refused)
+    assert digest(counted(cache, 0, made)) == digest(first)
+    assert len(made) == 1
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
