@@ -6,11 +6,11 @@ from functools import cache
 import pytest
 import torch
 
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.media.tensors import to_image
 from warpkit.models.recovery import Person
-from warpkit.models.tasks.notices import enlarged, is_straight, notes
+from warpkit.models.tasks.notices import _backgrounds, _light, enlarged, is_straight, notes
 from warpkit.models.tasks.sources import Source
 
 SIDE = 160
@@ -114,6 +114,20 @@ def test_unlike_backgrounds_are_told(model: BodyModel) -> None:
     assert "backgrounds of a.jpg and b.jpg are unlike (colours differ by 0.49" in told
     assert "only that of a.jpg is shown" in told
     assert notes([photo("a.jpg"), photo("c.jpg", wall=0.05)], None, model) == ()
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_photo_that_shows_no_background_or_no_part_hides_no_note(place: int) -> None:
+    behind = [("a.jpg", torch.zeros(3, 33)), ("b.jpg", torch.ones(3, 33))]
+    behind.insert(place, ("none.jpg", torch.full((3, 33), torch.nan)))
+    (told,) = _backgrounds(behind)
+    assert "backgrounds of a.jpg and b.jpg are unlike (colours differ by 1.00" in told
+    assert _backgrounds([behind[place], behind[place - 1]]) == []
+    parts = [("a.jpg", torch.zeros(len(PARTS), 3)), ("b.jpg", torch.full((len(PARTS), 3), 0.9))]
+    parts.insert(place, ("none.jpg", torch.full((len(PARTS), 3), torch.nan)))
+    (told,) = _light(parts)
+    assert "the light in a.jpg and b.jpg is unlike" in told
+    assert "nan" not in told
 
 
 def test_a_source_too_small_for_the_frames_is_told() -> None:

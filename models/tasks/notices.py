@@ -207,9 +207,10 @@ def _backgrounds(found: Sequence[tuple[str, Tensor]]) -> list[str]:
     pairs = [
         (float((one - other).abs().mean()), first, second) for (first, one), (second, other) in combinations(found, 2)
     ]
-    difference, first, second = max(pairs, key=lambda pair: pair[0])
-    if not difference > UNLIKE_BACKGROUND:
+    unlike = [pair for pair in pairs if pair[0] > UNLIKE_BACKGROUND]  # NaN, where a photo shows none, is not
+    if not unlike:
         return []
+    difference, first, second = max(unlike, key=lambda pair: pair[0])
     return [
         f"the backgrounds of {first} and {second} are unlike (colours differ by {difference:.2f}; in one place by 0.09 "
         f"at most): only that of {found[0][0]} is shown, and rims of another one may stay at the person's edge. Take "
