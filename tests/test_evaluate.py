@@ -235,8 +235,9 @@ def test_personalized_systems_adapt_to_each_case_and_the_system_stays_as_it_is(g
         draw(replace(case, gathered=None))
 
 
-def test_views_drawn_together_are_those_drawn_alone(people, model):
-    case = people.cases("views", 0, 2)
+@pytest.mark.parametrize("parts", [None, (("head",), None), (("left_hand", "head"), ("torso",))])
+def test_views_drawn_together_are_those_drawn_alone(people, model, parts):
+    case = replace(people.cases("views", 0, 2), parts=parts)
     draw = SystemPictures(build(replace(PRESETS["paper"], width=8)), model)
     plates = case.truth.plate[3:4]
     alone = replace(case, target_vertices=case.target_vertices[3:4], sources=replace(case.sources, plate=plates))

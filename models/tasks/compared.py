@@ -6,7 +6,6 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from warpkit import Flow, mesh_flow
 from warpkit.models.batch import (
     Batch,
     Condition,
@@ -51,20 +50,26 @@ def batch_of(case: Case, model: BodyModel, condition: Condition, visibility: Vis
 
     The flow takes from each source its parts of the body alone (head of one, clothes of another), where a case says so.
     """
-    sources, vertices = case.sources, case.target_vertices
-    batch = make_batch(sources, vertices, model, condition, visibility=visibility)
+    return make_batch(
+        case.sources,
+        case.target_vertices,
+        model,
+        condition,
+        visibility=visibility,
+        face_mask=_face_mask(case, model),
+    )
+
+
+def _face_mask(case: Case, model: BodyModel) -> Tensor | None:
+    """`[B, S, F]` bool: the faces that each source may give; None: all."""
     if case.parts is None:
-        return batch
-    of_face = model.parts.to(vertices.device)
+        return None
+    of_face = model.parts.to(case.target_vertices.device)
     wanted = [
         torch.tensor([PARTS.index(p) for p in PARTS if own is None or p in own]).to(of_face) for own in case.parts
     ]
-    masks = torch.stack([torch.isin(of_face, own) for own in wanted]).expand(len(vertices), -1, -1)
-    flow = mesh_flow(sources.vertices, vertices, model.faces, batch.size, visibility=visibility, face_mask=masks)
-    visible = flow.visible
-    if visible is not None and batch.flow.visible is not None:
-        visible = visible & batch.flow.visible
-    return replace(batch, flow=Flow(flow.grid, visible))
+    masks = torch.stack([torch.isin(of_face, own) for own in wanted])
+    return masks.expand(len(case.target_vertices), -1, -1)
 
 
 def _single(case: Case, number: int) -> Case:
@@ -140,7 +145,14 @@ class SystemPictures:
                 own = None if behind is None else behind[min(number, len(behind) - 1)][None]
                 encoded = system.encode_sources(batch, background=own)
             else:
-                batch = retarget(batch, one.target_vertices, self.model, self.condition, visibility=system.visibility)
+                batch = retarget(
+                    batch,
+                    one.target_vertices,
+                    self.model,
+                    self.condition,
+                    visibility=system.visibility,
+                    face_mask=_face_mask(one, self.model),
+                )
             geometric: Geometric | None = None
             if case.gathered is not None and system.preset.layers == "small":
                 geometric = case.gathered.geometric[number : number + 1]
