@@ -224,7 +224,9 @@ def test_personalized_systems_adapt_to_each_case_and_the_system_stays_as_it_is(g
     before = {name: value.clone() for name, value in system.state_dict().items()}
     case = gathered.cases("self", 2, 2)
     draw = PersonalizedPictures(system, model, Critics(), steps=1)
+    chance = torch.get_rng_state()
     made = draw(case)
+    assert torch.equal(torch.get_rng_state(), chance)
     assert made.shape == (1, 3, SIZE, SIZE)
     assert not torch.equal(made, SystemPictures(system, model)(case))
     assert torch.equal(made, draw(case))

@@ -149,14 +149,17 @@ def test_one_photo_is_drawn_from_the_person_in_other_poses() -> None:
 
 
 def test_the_file_is_the_generator_adapted_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "read_sources", lambda *arguments, **options: [source()])
+    photo = source()
+    monkeypatch.setattr(module, "read_sources", lambda *arguments, **options: [photo])
     monkeypatch.setattr(module, "find_critics", lambda *arguments: (Critics(), {}))
     system = build("small")
     before = {name: value.clone() for name, value in system.state_dict().items()}
     out = tmp_path / "person.safetensors"
     pipe = Pipeline(load_body(), system, torch.device("cpu"), cache=Cache(tmp_path / "cache"))
+    chance = torch.get_rng_state()
     outcome = pipe.personalize(["photo.jpg"], out, Adaptation(2, SIZE, low_memory=True))
     assert (outcome.reason, outcome.step) == ("finished", 2)
+    assert torch.equal(torch.get_rng_state(), chance)  # whoever calls it draws what they would have drawn
     found = load_checkpoint(out)
     assert found.kind == "person"
     assert all(name.startswith("generator.") for name in found.tensors)
@@ -191,7 +194,9 @@ def test_a_task_draws_with_the_system_adapted_to_the_person(tmp_path: Path, monk
     def drawn(**options: int) -> np.ndarray:
         return pipe.view([photo], Turn(20.0), look=Look(SIZE, "white"), **options).frame(0)
 
+    chance = torch.get_rng_state()
     plain, adapted = drawn(), drawn(personalize=2)
+    assert torch.equal(torch.get_rng_state(), chance)
     assert not np.array_equal(plain, adapted)
     assert np.abs(plain.astype(int) - adapted).mean() < 5  # of the same person
     assert pipe.system is system
@@ -203,7 +208,7 @@ def test_a_task_draws_with_the_system_adapted_to_the_person(tmp_path: Path, monk
         (note,) = (note for note in moving.notes if f"the {name} loss" in note)
         assert note.startswith("adapting to the person: training goes without")
     monkeypatch.setattr(module.Trainer, "fit", lambda trainer: Outcome(1, "diverged"))
-    with pytest.raises(InputError, match="diverged after 1 steps"):
+    with pytest.raises(InputError, match="diverged at step 1"):
         drawn(personalize=3)
     monkeypatch.setattr(module.Trainer, "fit", lambda trainer: Outcome(1, "asked"))
     with pytest.raises(KeyboardInterrupt):

@@ -23,7 +23,7 @@ from warpkit.models.errors import InputError
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import spread
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, geometric_picture
-from warpkit.models.tasks.personalize import all_poses, person_trainer
+from warpkit.models.tasks.personalize import all_poses, own_chance, person_trainer
 
 Background = Literal["same", "own"]
 """same: all persons are put over one background, that of `plate`. own: a system makes its background itself."""
@@ -222,7 +222,8 @@ class PersonalizedPictures:
             seed=self.seed,
             device=device,
         )
-        outcome = trainer.fit()
+        with own_chance(device):
+            outcome = trainer.fit()
         if outcome.reason == "asked":
             raise KeyboardInterrupt
         if outcome.reason != "finished":

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,7 +55,8 @@ def personalize(
     What `Pipeline.personalize` does, which says the arguments; `system` None: the embedded one.
     """
     out = check_output(out, overwrite=overwrite)
-    system = system or load_embedded()
+    with own_chance(device):
+        system = system or load_embedded()
     with torch.no_grad():
         sources = read_sources(photos, model, person=person, progress=progress, cache=cache)
         for note in notes(sources, person, model):
@@ -92,7 +94,8 @@ def personalize(
         progress=progress,
         tell=tell,
     )
-    outcome = trainer.fit()
+    with own_chance(device):
+        outcome = trainer.fit()
     if outcome.reason == "finished":
         labels = {"format": FORMAT, "preset": json.dumps(preset.to_dict())}
         save_checkpoint(out, compact(trainer.ema.weights, outcome.step, trainer.about, labels, "person"))
@@ -117,7 +120,7 @@ def adapted(
 
     Raises InputError where its training diverged, and KeyboardInterrupt where it was interrupted.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, own_chance(device):
         out = Path(folder) / "person.safetensors"
         outcome = personalize(
             photos,
@@ -191,6 +194,11 @@ def person_trainer(
     )
 
 
+def own_chance(device: torch.device) -> AbstractContextManager[None]:
+    """Chance inside, on the CPU and on `device`, leaves the generators of whoever calls as they were."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
 def person_samples(
     sources: Sequence[Source],
     model: BodyModel,
@@ -229,7 +237,7 @@ def _photo(source: Source, size: int) -> Photo:
 def with_fresh_discriminators(system: LiquidWarping, seed: int) -> LiquidWarping:
     """A copy with a global discriminator that has learned nothing, and no other."""
     preset = replace(system.preset, discriminators=("global",))
-    with torch.random.fork_rng(devices=[]):  # chance of whoever calls goes on as it was
+    with own_chance(torch.device("cpu")):
         torch.default_generator.manual_seed(seed)
         fresh = build(preset)
     fresh.generator.load_state_dict(system.generator.state_dict())
