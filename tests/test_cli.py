@@ -121,6 +121,11 @@ def test_version_is_the_package_s() -> None:
     assert expected in result.stdout
 
 
+def test_it_starts_where_there_is_no_hang_up_signal() -> None:
+    done = in_a_process("--version", before="import signal; del signal.SIGHUP")  # as on Windows
+    assert done.returncode == 0, done.stderr
+
+
 def test_motions_are_listed_with_their_length() -> None:
     lines = warpkit_command("motions").stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(MOTIONS)

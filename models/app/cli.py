@@ -22,7 +22,7 @@ def main() -> None:
     0: done. 1: a fault of warpkit. 2: something given cannot be used. 130: interrupted.
     143: ended by SIGTERM; 129: by SIGHUP.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
         signal.signal(number, _ended)
     try:
         try:
