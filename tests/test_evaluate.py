@@ -398,6 +398,30 @@ def test_the_command_leaves_no_empty_folder_and_refuses_one_that_cannot_be_writt
     assert "does not allow it" in done.stderr
 
 
+def test_the_seed_reaches_cases_and_personalization(tmp_path, monkeypatch):
+    pytest.importorskip("typer")
+    pytest.importorskip("lightning_fabric", reason="needs the extra [train]")
+    from typer.testing import CliRunner
+
+    import warpkit.models.tasks.evaluate as module
+    from warpkit.models.app.commands import app
+    from warpkit.models.systems.liquid_warping.checkpoints import save
+
+    came = []
+
+    def measure(renderers, samples, *arguments, **options):
+        came.append((renderers["small, personalized"].seed, samples.seed))
+        raise InputError("this is far enough")
+
+    monkeypatch.setattr(module, "evaluate", measure)
+    save(build("small"), tmp_path / "small.safetensors")
+    arguments = ["evaluate", str(tmp_path / "small.safetensors"), "--personalize", "1", "--size", "32"]
+    for seed in ("0", "7"):
+        done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "made"), "--device", "cpu", "--seed", seed])
+        assert "this is far enough" in done.stderr, done.output
+    assert came == [(0, 0), (7, 7)]
+
+
 def test_embedded_names_the_model_that_travels_along(tmp_path, monkeypatch, model):
     pytest.importorskip("typer")
     from typer.testing import CliRunner

@@ -63,7 +63,7 @@ def evaluate(
     ] = 0,
     count: Annotated[int, typer.Option(min=1, help="Cases of each task and number of sources.")] = 50,
     size: Annotated[int, typer.Option(help="Height and width of the pictures, pixels; a multiple of 16.")] = 256,
-    seed: Annotated[int, typer.Option(help="Other cases for another seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="Other cases, and chance of personalization, for another seed.")] = 0,
     weights: Annotated[
         Path | None, typer.Option(help="Folder of weights of the networks that compare; else $WARPKIT_WEIGHTS.")
     ] = None,
@@ -111,7 +111,9 @@ def evaluate(
         for name, path in named:
             renderers[name] = _renderer(path, there, where, background)
             if personalize and path not in WITHOUT_NETWORK:
-                renderers[f"{name}, personalized"] = _personalized(path, there, where, background, personalize, tell)
+                renderers[f"{name}, personalized"] = _personalized(
+                    path, there, where, background, personalize, seed, tell
+                )
         samples = _data(data, model, size, seed, where, people, baked, plain, bars)
         judges = Judges.find(weights, where)
         for role, how in judges.absent.items():
@@ -207,14 +209,20 @@ def _renderer(path: str, model: BodyModel, device: torch.device, background: Any
 
 
 def _personalized(
-    path: str, model: BodyModel, device: torch.device, background: Any, steps: int, tell: Callable[[str], None]
+    path: str,
+    model: BodyModel,
+    device: torch.device,
+    background: Any,
+    steps: int,
+    seed: int,
+    tell: Callable[[str], None],
 ) -> Any:
     from warpkit.models.tasks.evaluate import PersonalizedPictures
     from warpkit.models.tasks.training import find_critics
 
     system = _system(path).to(device)
     critics, _ = find_critics(system.preset, device, tell)
-    return PersonalizedPictures(system, model, critics, steps, background)
+    return PersonalizedPictures(system, model, critics, steps, background, seed)
 
 
 def _data(
