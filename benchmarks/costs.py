@@ -13,7 +13,6 @@
 
 import argparse
 import json
-import resource
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.memory import GB, forget_peak, most
 from benchmarks.personalization import step_bytes
 from benchmarks.systems import blank, parameters, rendering
 from warpkit.models.bodies import load_body
@@ -44,7 +44,6 @@ from warpkit.models.tasks.choices import choose_device
 from warpkit.models.tasks.imitate import resolve_motion
 from warpkit.models.weights import find
 
-GB = 1e9
 FRAMES, STEPS = 165, 100
 """Of the paper's table: frames of its video, steps of its personalization."""
 PHOTO, VIDEO = (4032, 3024), (1080, 1920)
@@ -107,7 +106,8 @@ class Clock:
         self._name, self._began = name, time.perf_counter()
         self._step = self._began
         self.stages.setdefault(name, {"seconds": 0.0, "bytes": 0, "steps": []})
-        _forget_peak(self.device)
+        with suppress(OSError):  # where that cannot be, it is the peak of the whole process
+            forget_peak(self.device)
 
     def advance(self, steps: int = 1) -> None:
         if self.device.type == "cuda":
@@ -120,32 +120,13 @@ class Clock:
         if self._name in self.stages:
             kept = self.stages[self._name]
             kept["seconds"] += time.perf_counter() - self._began
-            kept["bytes"] = max(kept["bytes"], _peak(self.device))
+            kept["bytes"] = max(kept["bytes"], most(self.device))
 
     def done(self) -> dict[str, dict[str, Any]]:
         """All stages; the last one ends."""
         self._close()
         self._name = "over"
         return {name: stage for name, stage in self.stages.items() if name}
-
-
-def _forget_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with suppress(OSError):  # where that cannot be, it is the peak of the whole process
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak(device: torch.device) -> int:
-    """Bytes: allocated on the GPU, or resident."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def make_inputs(folder: Path, person: str, sources: int, frames: int) -> tuple[list[Path], Path]:

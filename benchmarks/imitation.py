@@ -5,7 +5,6 @@ pictures of the package openpeople; recovery and gathering are timed once, frame
 """
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -14,10 +13,12 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.memory import GB, most
 from warpkit.models.data.photo_like import four_views
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.tasks import Clip, Look, Pipeline
 
+CPU = torch.device("cpu")
 WARM_UP = 5
 
 
@@ -36,11 +37,6 @@ class Stages:
 
     def advance(self, steps: int = 1) -> None:
         pass
-
-
-def peak_memory() -> float:
-    """GB resident at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def median_ms(call: Callable[[int], object], frames: range, clock: Callable[[], float]) -> float:
@@ -83,7 +79,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             prepare(cache=folder)
             again = prepare(cache=folder)[1].seconds
-    prepared = peak_memory()
+    prepared = most(CPU)
     frames = range(min(len(result), arguments.frames))
     body, renderer = result.framing.body(result.bodies), result.renderer
 
@@ -113,7 +109,7 @@ def main() -> None:
     print(f"  each frame {'encode (H.264)':42} {encoding:8.1f} ms")
     print(f"  frames per second, rendered                            {1e3 / whole:8.1f}")
     print(f"  frames per second, rendered and encoded                {1e3 / (whole + encoding):8.1f}")
-    print(f"  resident memory, at most: prepared {prepared:.2f} GB, with rendering {peak_memory():.2f} GB")
+    print(f"  resident memory, at most: prepared {prepared / GB:.2f} GB, with rendering {most(CPU) / GB:.2f} GB")
 
 
 if __name__ == "__main__":

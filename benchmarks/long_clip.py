@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.memory import status
+from benchmarks.memory import MB, forget_peak, most, status
 from benchmarks.provenance import weights_named
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
@@ -31,7 +31,7 @@ from warpkit.models.memory import give_back
 from warpkit.models.tasks import Clip, Look, Pipeline
 from warpkit.models.tasks.choices import choose_system
 
-MEGABYTE = 1e6
+CPU = torch.device("cpu")
 
 
 def repeated(motion: Motion, frames: int) -> Motion:
@@ -47,12 +47,6 @@ def in_use() -> int:
     return status("VmRSS")
 
 
-def forget_peak() -> None:
-    """What is resident now is the most from here on."""
-    in_use()
-    Path("/proc/self/clear_refs").write_text("5")
-
-
 def draw(clip: Clip, counts: list[int], folder: Path) -> tuple[list[int], list[int]]:
     """Bytes that were resident at most until so many frames were drawn and encoded, and that are in use then."""
     peaks, used, done = [], [], 0
@@ -62,7 +56,7 @@ def draw(clip: Clip, counts: list[int], folder: Path) -> tuple[list[int], list[i
             for frame in islice(frames, count - done):
                 writer.write(frame)
             done = count
-            peaks.append(status("VmHWM"))
+            peaks.append(most(CPU))
             used.append(in_use())
     return peaks, used
 
@@ -73,8 +67,8 @@ def table(rows: dict[str, dict[str, Any]], counts: list[int]) -> list[str]:
     lines.append("|" + "---|" * (len(counts) + 3))
     for name, row in rows.items():
         both = zip(row["peaks"], row["used"], strict=True)
-        cells = [f"{peak / MEGABYTE:.0f} MB, {used / MEGABYTE:.0f} in use" for peak, used in both]
-        more = (row["used"][-1] - row["used"][0]) / MEGABYTE
+        cells = [f"{peak / MB:.0f} MB, {used / MB:.0f} in use" for peak, used in both]
+        more = (row["used"][-1] - row["used"][0]) / MB
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {more:.1f} MB | {row['rate']:.1f} |")
     return lines
 
@@ -92,14 +86,15 @@ def main(given: list[str] | None = None) -> None:
     counts = sorted(arguments.counts)
     with sentences(False), Bars() as bars, tempfile.TemporaryDirectory() as folder:
         system = choose_system("learned", arguments.weights)
-        pipe = Pipeline.from_pretrained(renderer="geometric", device="cpu", progress=bars)
+        pipe = Pipeline.from_pretrained(renderer="geometric", device=CPU.type, progress=bars)
         motion = repeated(make_motion(arguments.motion), counts[-1])
         geometric = pipe.imitate(outdoor(arguments.person), motion, look=Look(arguments.size))
         rows: dict[str, dict[str, Any]] = {}
         for name, clip in (("by geometry", geometric), ("by the system, steadied", geometric.drawn_by(system))):
             bars.stage(f"Drawing {counts[-1]} frames {name}", None)
             (Path(folder) / "long.mp4").unlink(missing_ok=True)
-            forget_peak()
+            in_use()  # pages that are free would count
+            forget_peak(CPU)
             began = time.perf_counter()
             peaks, used = draw(clip, counts, Path(folder))
             rows[name] = {"peaks": peaks, "used": used, "rate": counts[-1] / (time.perf_counter() - began)}

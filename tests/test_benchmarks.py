@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import targets
+from benchmarks import memory, targets
 from benchmarks.__main__ import run
 from benchmarks.harness import Contender, Report, interleave
 from benchmarks.options import Options
@@ -60,3 +60,17 @@ def test_the_picture_is_written(report, tmp_path):
 
     draw(report, tmp_path / "run.png")
     assert (tmp_path / "run.png").stat().st_size > 10_000
+
+
+def test_memory_is_told_in_bytes(monkeypatch):
+    before = memory.status("VmRSS")
+    assert memory.most(CPU) >= before > 1e7
+    held = torch.ones(2**24)  # 67 MB
+    assert memory.most(CPU) >= memory.status("VmRSS") >= before + held.nbytes / 2
+    assert memory.peak(lambda: torch.ones(2**24), CPU) in (None, pytest.approx(held.nbytes, rel=0.1))
+
+    def missing(field):
+        raise FileNotFoundError("/proc/self/status")
+
+    monkeypatch.setattr(memory, "status", missing)  # not Linux
+    assert memory.most(CPU) >= before + held.nbytes / 2
