@@ -100,6 +100,18 @@ def test_what_is_no_training_s_file_is_refused(tmp_path: Path, data: Path) -> No
         load_embedded()
 
 
+def test_a_card_says_how_many_cores_of_which_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for count, name, said in (
+        (1, "One", "1 core of One"),
+        (4, "Four", "4 cores of Four"),
+        (None, "", "1 core of a CPU"),
+    ):
+        monkeypatch.setattr(embed.os, "cpu_count", lambda count=count: count)
+        monkeypatch.setattr(embed, "processor", lambda name=name: name)
+        assert embed.machine() == said
+
+
 def test_the_model_of_this_installation_is_small_enough_and_has_its_card() -> None:
     found = embedded()
     assert found is not None

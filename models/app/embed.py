@@ -8,6 +8,7 @@ Without a checkpoint only the card's results are written anew: the model was mea
 import argparse
 import json
 import math
+import os
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 
 import torch
 
-from warpkit.models.app.console import sentences, tell
+from warpkit.models.app.console import counted, sentences, tell
 from warpkit.models.errors import InputError
+from warpkit.models.machine import processor
 from warpkit.models.media.output import whole
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
 from warpkit.models.systems.liquid_warping.embedded_model import DATA, FILE, ROOM
@@ -271,13 +273,7 @@ def machine() -> str:
     """This machine's processor or GPU, as far as it tells."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return f"{len(names)} cores of {names[0]}" if names else "a CPU"
+    return f"{counted(os.cpu_count() or 1, 'core')} of {processor() or 'a CPU'}"
 
 
 def main() -> None:
