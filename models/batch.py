@@ -256,19 +256,28 @@ def make_batch(
     """Draws the conditions of sources and target, and composes the flow between them (Algorithm 1).
 
     Args:
-        sources: N = S pictures of each of B people.
-        target_vertices: `[B, V, 3]` NDC of the body as it is to be drawn.
+        sources: N = S pictures of each of B people; vertices float32 or float64.
+        target_vertices: `[B, V, 3]` NDC of the body as it is to be drawn, in the dtype of the sources' vertices.
         model: the body model of all vertices; on their device.
         condition: what is shown of bodies.
         target: N = 1: the truth, in training.
         visibility: which flow is kept: as `warpkit.mesh_flow`; None: all, as in the paper's public code.
         face_mask: `[B, S, F]` bool: the faces that each source may give, where they are different people; None: all.
         geometric: `[B, ...]` the target as the geometric renderer draws it; None: that of `target`, where it has one.
+
+    Returns:
+        At the sources' H x W, on their device; conditions, silhouettes, boxes and the flow's grid in the dtype of the
+        vertices. The flow's visible is bool; None where nothing is left out: no visibility, no face_mask, and all
+        sources valid. Nothing here is differentiable.
+
+    Raises:
+        TypeError, ValueError: vertices or face_mask of another shape or dtype, or an unknown visibility, by name.
     """
     if geometric is None and target is not None and target.geometric is not None:
         geometric = target.geometric[:, 0]
     batch, count = sources.image.shape[:2]
     size = (sources.image.shape[-2], sources.image.shape[-1])
+    flow = _flow(sources, target_vertices, model, size, visibility, face_mask)
     flat = sources.vertices.flatten(0, 1)
     shown, silhouette = _drawn(torch.cat([flat, target_vertices]), model, condition, size)
     return Batch(
@@ -278,7 +287,7 @@ def make_batch(
         target_vertices=target_vertices,
         target_condition=shown[batch * count :],
         target_silhouette=silhouette[batch * count :],
-        flow=_flow(sources, target_vertices, model, size, visibility, face_mask),
+        flow=flow,
         head_box=part_box(target_vertices, model, ("head",)),
         body_box=part_box(target_vertices, model, PARTS),
         target_image=None if target is None else target.image[:, 0],
@@ -302,17 +311,29 @@ def retarget(
 ) -> Batch:
     """The same sources with another target: what `make_batch` gives, without drawing the sources again.
 
-    For the frames of a video, whose sources a system encodes once. Arguments are those of `make_batch`; there is no
-    truth. `size`: (height, width) of the target's picture, which need not be that of the sources; None: theirs.
+    For the frames of a video, whose sources a system encodes once.
+
+    Args:
+        batch: what `make_batch` or `retarget` gave.
+        target_vertices, model, condition, visibility, face_mask: as of `make_batch`.
+        size: (height, width) of the target's picture, which need not be that of the sources; None: theirs.
+        geometric: `[B, ...]` the target as the geometric renderer draws it; None: it was not drawn.
+
+    Returns:
+        As of `make_batch`, the target and the flow at `size`; there is no truth.
+
+    Raises:
+        TypeError, ValueError: as of `make_batch`, or a size below one.
     """
     size = size or (batch.sources.image.shape[-2], batch.sources.image.shape[-1])
+    flow = _flow(batch.sources, target_vertices, model, size, visibility, face_mask)
     shown, silhouette = _drawn(target_vertices, model, condition, size)
     return replace(
         batch,
         target_vertices=target_vertices,
         target_condition=shown,
         target_silhouette=silhouette,
-        flow=_flow(batch.sources, target_vertices, model, size, visibility, face_mask),
+        flow=flow,
         head_box=part_box(target_vertices, model, ("head",)),
         body_box=part_box(target_vertices, model, PARTS),
         target_image=None,

@@ -166,6 +166,24 @@ def test_another_target_of_the_same_sources_is_what_a_batch_made_anew_has(model,
     assert made.source_condition is first.source_condition
 
 
+def test_arguments_that_do_not_fit_are_named(model):
+    vertices = project(model)
+    condition = SurfaceCondition(model)
+    given = pictures(vertices[:, None])
+    batch = make_batch(given, vertices, model, condition)
+    mask = torch.ones(1, 1, len(model.faces))
+    for make in (lambda *a, **o: make_batch(given, *a, **o), lambda *a, **o: retarget(batch, *a, **o)):
+        for target, options, error, named in (
+            (vertices[:, 1:], {}, ValueError, "source_vertices: .* V = "),
+            (vertices.double(), {}, TypeError, "source_vertices: .* float64"),
+            (vertices, {"face_mask": mask}, TypeError, "face_mask: .* bool"),
+            (vertices, {"face_mask": mask[..., 1:].bool()}, ValueError, "face_mask: .* shape"),
+            (vertices, {"visibility": "some"}, ValueError, "visibility: "),
+        ):
+            with pytest.raises(error, match=named):
+                make(target, model, condition, **options)
+
+
 def test_a_targets_geometric_picture_goes_along(model):
     vertices = project(model)
     colour = torch.rand(1, 2, 3, *SIZE)

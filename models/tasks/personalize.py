@@ -52,7 +52,21 @@ def personalize(
 ) -> Outcome:
     """Writes the generator of a system, adapted to the person in `photos`; discriminators are fresh and thrown away.
 
-    What `Pipeline.personalize` does, which says the arguments; `system` None: the embedded one.
+    What `Pipeline.personalize` does, which says the other arguments.
+
+    Args:
+        system: what is adapted, and stays as it is; None: the embedded one.
+        model: the body model, on the CPU.
+        device: where it is trained.
+        progress: told of each stage.
+        cache: where bodies and the outcome are kept and taken from.
+
+    Returns:
+        How the training ended. Unless it "finished", nothing was written.
+
+    Raises:
+        InputError: `out` exists or cannot be written; a photo cannot be read or shows nobody, or photos show people
+            too unlike; there is no system to adapt; memory ran out.
     """
     out = check_output(out, overwrite=overwrite)
     with own_chance(device):
