@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from warpkit.models.media.tensors import to_image
 from warpkit.models.recovery import Person, recover
 from warpkit.models.recovery.blazepose import NUM_LANDMARKS
 from warpkit.models.systems.liquid_warping import PRESETS, LiquidWarping, build
-from warpkit.models.tasks import Clip, Inspection, inspect, write_figures
+from warpkit.models.tasks import Clip, Inspection, Pipeline, Turn, inspect, write_figures
 from warpkit.models.tasks.clip import extent
 from warpkit.models.tasks.imitate import resolve_motion
 from warpkit.models.tasks.inspect_figures import sections
@@ -284,6 +285,32 @@ def test_what_cannot_be_inspected_is_a_sentence(arguments: tuple[str, ...], sent
     assert result.exit_code == REFUSED, result.output
     assert sentence in result.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "task"),
+    [
+        ((), "view"),
+        (("--motion", "walk", "--smooth", "0.1"), "imitate"),
+        (("--wear", "b.jpg"), "transfer"),
+        (("--wear", "b.jpg", "--motion", "walk", "--smooth", "0.1"), "transfer"),
+    ],
+)
+def test_the_command_asks_for_the_task_that_its_options_say(
+    arguments: tuple[str, ...], task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = create_autospec(Pipeline, instance=True)
+    for name in ("view", "imitate", "transfer"):
+        getattr(pipe, name).side_effect = InputError(f"{name} is far enough")
+    monkeypatch.setattr(Pipeline, "from_pretrained", lambda *weights, **options: pipe)
+    shared = ["--person", "2", "--size", "256", "--elevation", "5", "--personalize", "3"]
+    result = CliRunner().invoke(app, ["inspect", "a.jpg", "--out", str(tmp_path / "out"), *shared, *arguments])
+    assert f"{task} is far enough" in result.stderr, result.output
+    came = getattr(pipe, task).call_args.kwargs
+    assert (came["person"], came["look"].size, came["personalize"]) == (2, 256, 3)
+    assert came["turn"] == Turn([0.0 if "--motion" in arguments else 30.0], [5.0], [0.0])
+    if "--motion" in arguments:
+        assert came["travel"].smooth == 0.1
 
 
 def test_a_photo_as_the_motion_is_the_pose_that_it_shows(model: BodyModel, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def imitate(
 ) -> None:
     """The person in the photos moves as the reference does; several do so together (--and)."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Look, Pipeline, Travel, Turn
+        from warpkit.models import Look, Travel, Turn
         from warpkit.models.app.clip import check_no_input, write
         from warpkit.models.app.roles import check_one_each, file_names, is_folder, read_people, roles_together
         from warpkit.models.media.output import check_folder_output
@@ -95,15 +95,7 @@ def imitate(
             check_no_input(path, *(one for role in roles for one in (*role.photos, role.motion)))
         if frames is not None:
             check_folder_output(frames, overwrite=force)
-        pipe = Pipeline.from_pretrained(
-            weights,
-            renderer=renderer,
-            body=body,
-            body_folder=body_folder,
-            device=device,
-            cache=cache,
-            progress=bars,
-        )
+        pipe = options.pipeline(weights, renderer, body, body_folder, device, cache, bars)
         clips: Iterator[Clip | Together]
         if folder:
             clips = pipe.each(

@@ -1,7 +1,7 @@
 """`warpkit inspect`: what happened on the way to a frame, as pictures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,7 +55,7 @@ def inspect(
 ) -> None:
     """What happened on the way from photos to one frame, as pictures: bodies, masks, flow, sources, what was filled."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Look, Pipeline, Travel, Turn
+        from warpkit.models import Look, Travel, Turn
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.tasks import inspect as look_into
         from warpkit.models.tasks import write_figures
@@ -68,40 +68,15 @@ def inspect(
         travel = Travel(camera, smooth, slide)
         if motion is None:
             check_still(look, travel, freeze, reference_person)
-        pipe = Pipeline.from_pretrained(
-            weights,
-            renderer=renderer,
-            body=body,
-            body_folder=body_folder,
-            device=device,
-            cache=cache,
-            progress=bars,
-        )
+        pipe = options.pipeline(weights, renderer, body, body_folder, device, cache, bars)
+        shared: dict[str, Any] = {"turn": turn, "look": look, "person": person, "personalize": personalize}
+        moving: dict[str, Any] = {"travel": travel, "reference_person": reference_person}
         if given:
-            clip = pipe.transfer(
-                photos,
-                given,
-                motion=motion,
-                travel=travel,
-                turn=turn,
-                look=look,
-                reference_person=reference_person,
-                person=person,
-                personalize=personalize,
-            )
+            clip = pipe.transfer(photos, given, motion=motion, **moving, **shared)
         elif motion is not None:
-            clip = pipe.imitate(
-                photos,
-                motion,
-                travel=travel,
-                turn=turn,
-                look=look,
-                reference_person=reference_person,
-                person=person,
-                personalize=personalize,
-            )
+            clip = pipe.imitate(photos, motion, **moving, **shared)
         else:
-            clip = pipe.view(photos, turn, look=look, person=person, personalize=personalize)
+            clip = pipe.view(photos, **shared)
         for note in clip.notes:
             tell(f"note: {note}")
         seen = look_into(clip, index, progress=bars)

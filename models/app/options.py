@@ -1,9 +1,16 @@
-"""Options that several commands share: the same name, meaning and help in each."""
+"""Options that several commands share: the same name, meaning and help in each; and the pipeline that they ask for."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from warpkit.models import Pipeline
+    from warpkit.models.progress import Progress
+    from warpkit.models.tasks import choices
 
 Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="1 to 8 photos of one person, any views.")]
 Size = Annotated[int, typer.Option("--size", help="Height and width of the frames, pixels.")]
@@ -88,3 +95,26 @@ Cached = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def pipeline(
+    weights: Path | None,
+    renderer: choices.RendererName | None,
+    body: str,
+    body_folder: Path | None,
+    device: str,
+    cache: bool,
+    progress: Progress,
+) -> Pipeline:
+    """`Pipeline.from_pretrained` of the options of these names."""
+    from warpkit.models import Pipeline
+
+    return Pipeline.from_pretrained(
+        weights,
+        renderer=renderer,
+        body=body,
+        body_folder=body_folder,
+        device=device,
+        cache=cache,
+        progress=progress,
+    )

@@ -58,7 +58,7 @@ def transfer(
     Parts: clothes (where none is named), upper, lower, head, hair, face, torso, arms, hands, legs, feet, left_arm, …
     """
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Look, Pipeline, Travel, Turn
+        from warpkit.models import Look, Travel, Turn
         from warpkit.models.app.clip import check_no_input, check_outputs, check_views, is_picture, write
         from warpkit.models.errors import InputError
         from warpkit.models.media.video import ENDINGS
@@ -74,15 +74,7 @@ def transfer(
         elif is_picture(out) or sheet:
             raise InputError(f"a motion is written as a video: {out} must end in {', '.join(ENDINGS)}, without --sheet")
         travel = Travel(camera, smooth, slide)
-        pipe = Pipeline.from_pretrained(
-            weights,
-            renderer=renderer,
-            body=body,
-            body_folder=body_folder,
-            device=device,
-            cache=cache,
-            progress=bars,
-        )
+        pipe = options.pipeline(weights, renderer, body, body_folder, device, cache, bars)
         result = pipe.transfer(
             photos,
             given,

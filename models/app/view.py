@@ -38,21 +38,13 @@ def view(
 ) -> None:
     """The person in the photos, in the pose of the first one, turned and seen from above or below."""
     with sentences(debug), Bars() as bars:
-        from warpkit.models import Look, Pipeline, Turn
+        from warpkit.models import Look, Turn
         from warpkit.models.app.clip import check_no_input, check_outputs, check_views, write
 
         turn, look = Turn.parse(azimuth, elevation, roll, shift), Look(size, background, fps, frame, steady)
         check_outputs(out, frames, force, look.transparent)
         check_no_input(out, *photos)
         check_views(out, len(turn), sheet, look.transparent)
-        pipe = Pipeline.from_pretrained(
-            weights,
-            renderer=renderer,
-            body=body,
-            body_folder=body_folder,
-            device=device,
-            cache=cache,
-            progress=bars,
-        )
+        pipe = options.pipeline(weights, renderer, body, body_folder, device, cache, bars)
         result = pipe.view(photos, turn, look=look, person=person, personalize=personalize)
         write(result, out, bars, frames=frames, labels=turn.labels, sheet=sheet, force=force)
