@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,6 +110,22 @@ def test_a_turn_says_its_views_and_what_cannot_be() -> None:
     ):
         with pytest.raises(InputError):
             Turn(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, "abc", "30", [None], ["abc"], [[30.0]], object(), math.inf, [math.nan], 1j])
+def test_what_is_no_number_is_a_sentence(wrong: Any) -> None:
+    for name in ("azimuth", "elevation", "roll"):
+        with pytest.raises(InputError, match=f"{name} must be degrees, one finite number or several, .* came"):
+            Turn(**{name: wrong})
+    with pytest.raises(InputError, match="shift must be two finite numbers"):
+        Turn(shift=wrong)
+
+
+def test_numbers_of_any_kind_are_angles() -> None:
+    assert Turn(np.float32(30), np.int64(5), np.array([10, 20])).angles == [[30, 30], [5, 5], [10, 20]]
+    for wrong in (1.0, (1.0,), (1.0, 2.0, 3.0)):
+        with pytest.raises(InputError, match="shift must be two finite numbers"):
+            Turn(shift=wrong)
 
 
 def test_views_go_by_while_time_is_frozen() -> None:

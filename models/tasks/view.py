@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,18 +133,29 @@ def turned(body: Body, model: BodyModel, rotations: Tensor, shift: tuple[float, 
 def same_length(**angles: float | Sequence[float]) -> list[list[float]]:
     """A list of each, what is one angle repeated as often as the longest is long.
 
-    Raises InputError, with the names, where two have several angles but not equally many, or one has none.
+    Raises InputError, with the names, where two have several angles but not equally many, or one has none, or something
+    that is no finite number.
     """
-    lists = {name: [float(v)] if isinstance(v, int | float) else list(v) for name, v in angles.items()}
+    lists = {name: _listed(given) for name, given in angles.items()}
     for name, values in lists.items():
         if not values:
             raise InputError(f"{name} holds no view: at least one angle is needed")
+        if not all(map(lies_in, values)):
+            raise InputError(f"{name} must be degrees, one finite number or several, {angles[name]!r} came")
     several = {name: len(values) for name, values in lists.items() if len(values) > 1}
     if len(set(several.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in several.items())
         raise InputError(f"angles must be one, or equally many of each; {counts} came")
     count = max(several.values(), default=1)
     return [values * count if len(values) == 1 else values for values in lists.values()]
+
+
+def _listed(given: Any) -> list[Any]:
+    """Several things as a list; one that is not several, whatever it is, alone."""
+    try:
+        return list(given)
+    except TypeError:
+        return [given]
 
 
 def closed(angles: Sequence[float]) -> list[float]:
@@ -163,7 +175,7 @@ class Turn:
     """How the person is turned before the camera, and moved: one view, or several, M_t = M_s R + t.
 
     Angles are degrees; each one for all views, or one for each view. At 0, 0, 0 the photo's own view comes back. Raises
-    InputError where two have several angles but not equally many, or one has none.
+    InputError where two have several angles but not equally many, or one has none, or something is no number.
     """
 
     azimuth: float | Sequence[float] = 0.0
@@ -181,9 +193,9 @@ class Turn:
     """Seconds that it stands still; None: `HOLD`."""
 
     def __post_init__(self) -> None:
-        numbers = (*chain(*self.angles), *self.shift)
-        if not all(map(lies_in, numbers)):
-            raise InputError(f"angles and the shift must be finite numbers, {self} came")
+        same_length(azimuth=self.azimuth, elevation=self.elevation, roll=self.roll)
+        if len(shift := _listed(self.shift)) != 2 or not all(map(lies_in, shift)):
+            raise InputError(f"shift must be two finite numbers, metres right and up, {self.shift!r} came")
         if max(map(abs, self.shift)) > MOST_SHIFT:
             raise InputError(f"shift moves the person by at most {MOST_SHIFT:g} metres each way, {self.shift} came")
         if self.freeze is not None and not lies_in(self.freeze, 0):
