@@ -327,6 +327,9 @@ def test_the_command_writes_results_and_pictures(tmp_path, capsys, monkeypatch):
         refused = CliRunner().invoke(app, [*arguments[:3], str(tmp_path / "other"), *wrong])
         assert refused.exit_code == 2, wrong
         assert not (tmp_path / "other").exists()
+    outside = CliRunner().invoke(app, ["evaluate", "../there=geometric", "--out", str(tmp_path / "other")])
+    assert outside.exit_code == 2
+    assert "folder of pictures" in outside.stderr
 
 
 def test_what_is_replaced_leaves_no_pictures_of_the_run_before_and_everything_else(tmp_path, monkeypatch):

@@ -41,7 +41,9 @@ def test_what_is_saved_renders_the_same(tmp_path):
     system = tiny()
     batch = scene(system)
     save(system, tmp_path / "a.safetensors")
+    chance = torch.get_rng_state()
     loaded = load(tmp_path / "a.safetensors")
+    assert torch.equal(torch.get_rng_state(), chance)
     assert loaded.preset == system.preset
     assert not loaded.training
     torch.testing.assert_close(picture(loaded, batch), picture(system, batch), atol=0, rtol=0)

@@ -99,6 +99,8 @@ def evaluate(
         named = [one.partition("=")[::2] if "=" in one else (Path(one).stem, one) for one in systems]
         if len({name for name, _ in named}) < len(named):
             raise InputError("two systems have one name; name them: NAME=FILE")
+        if odd := [name for name, _ in named if not name or Path(name).name != name]:
+            raise InputError(f"a system's name is also that of its folder of pictures, which {odd[0]!r} cannot be")
         model = load_body("anny")
         there = on_device(model, where)
         gathers = not plain

@@ -73,7 +73,8 @@ def load(path: Path, preset: Preset | str | None = None) -> LiquidWarping:
     if preset is not None and (wanted is None or _networks(wanted) != _networks(found)):
         name = preset if isinstance(preset, str) else preset.name
         raise InputError(f"{path}: holds weights of the preset {found.name!r}, not of {name!r}")
-    system = LiquidWarping(found)
+    with torch.random.fork_rng(devices=[]):  # its fresh weights are not kept, and chance of whoever calls goes on
+        system = LiquidWarping(found)
     with_discriminators = any(name.startswith("discriminators.") for name in state)
     _put(system if with_discriminators else system.generator, state, path, "" if with_discriminators else "generator.")
     return system.eval()
