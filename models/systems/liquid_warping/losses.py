@@ -68,7 +68,10 @@ def generator_losses(
     critics: Critics,
     discriminators: nn.ModuleDict | None,
 ) -> dict[str, Tensor]:
-    """Eq. 7's terms, weighted. `discriminators`: None: they take no part."""
+    """Eq. 7's terms, weighted. `discriminators`: None: they take no part.
+
+    Raises ValueError where the batch lacks the truth that a term compares with.
+    """
     truth, weights = _truth(batch), preset.weights
     valid, plate = batch.sources.valid, batch.plate
     terms: dict[str, Tensor] = {}
@@ -121,7 +124,8 @@ def discriminator_losses(rendered: Rendered, batch: Batch, discriminators: nn.Mo
 def looked_at(discriminators: nn.ModuleDict, image: Tensor, batch: Batch) -> list[tuple[PatchDiscriminator, Tensor]]:
     """Each discriminator with what it sees of a picture `[B, 3, H, W]`: that and C_t, whole or in a box.
 
-    The body's crop has half the picture's height and width, the head's a quarter, but never less than it needs.
+    `[B, 3 + C, h, w]`: h, w are the picture's for "global", half of it for "body", a quarter for "head", but never less
+    than the discriminator needs.
     """
     height, width = batch.size
     shown = torch.cat([image, batch.target_condition.to(image)], 1)

@@ -80,7 +80,7 @@ class SourceStream(nn.Module):
         return features
 
     def reconstruct(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Colour and mask of the sources, from what `forward` gave."""
+        """Colour `[N, 3, H, W]` in [-1, 1] and mask `[N, 1, H, W]` in [0, 1] of sources, from what `forward` gave."""
         return self.heads(self.decoder(features[-1]))
 
 

@@ -60,6 +60,9 @@ class LiquidWarping(nn.Module):
             batch: S from 1 on; height and width multiples of 8.
             background: `[B, 3, H, W]` to use instead of the background stream's.
             reconstruct: whether sources are also drawn back from their features; None: in training.
+
+        Raises:
+            ValueError: a size that is no multiple of 8, or a condition that is not this preset's.
         """
         _check(batch, self.preset)
         if background is None:
@@ -87,6 +90,9 @@ class LiquidWarping(nn.Module):
             batch: its target and the flow to the sources.
             geometric: the picture to correct; None: the batch's, or `geometric_picture` where it has none. For the
                 layers "small".
+
+        Raises:
+            ValueError: as `encode_sources`; more sources than `concat_sources`.
         """
         _check(batch, self.preset)
         preset, stream = self.preset, self.generator.transfer
@@ -128,6 +134,9 @@ class LiquidWarping(nn.Module):
             critics: networks from outside. A term without its network is left out: see `absent`.
             adversarial: whether discriminators take part; None: where the preset's schedule has them do so from the
                 start.
+
+        Raises:
+            ValueError: another stage; no truth in the batch.
         """
         if stage not in ("generator", "discriminator"):
             raise ValueError(f"stage: expected 'generator' or 'discriminator', got {stage!r}")
