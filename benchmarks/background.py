@@ -1,8 +1,9 @@
 """Which filling of the background is nearer to the truth where the person was: patches of the picture, or a network.
 
-`python -m benchmarks.background WEIGHTS --count 60 --out results.json`: rendered people who are held out, before places
-that are known. Both fill the same hole, that of `warpkit imitate`; what is beside it neither may change. `continued` is
-what the network of `small` starts from: colours continued into the hole. Writes the JSON and a table beside it.
+`python -m benchmarks.background WEIGHTS --baked FOLDER --out benchmarks/results/background.json`: rendered people who
+are held out, before places that are known, at several sizes. Both fill the same hole, that of `warpkit imitate`; what
+is beside it neither may change. `continued` is what the network of `small` starts from: colours continued into the
+hole. Writes every distance, and prints a table of each size.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.provenance import weights_named, where
 from warpkit.models.bodies import load_body
 from warpkit.models.data.people import RenderedPeople
 from warpkit.models.geometric.background import fill_background, person_hole
@@ -58,14 +60,18 @@ def compare(
     return values
 
 
+def markdown(results: dict[str, Any]) -> list[str]:
+    """All that `main` wrote to a file: a table of each size."""
+    lines = [f"{results['settings']['weights']}; {where(results['machine'])}"]
+    for size, values in results["values"].items():
+        lines += ["", f"**{size}²**", "", *table(values)]
+    return lines
+
+
 def table(values: dict[str, dict[str, list[float]]]) -> list[str]:
-    """Markdown: means, and the difference from exemplar filling with its standard error."""
+    """Means, and the difference from exemplar filling with its standard error."""
     there = [metric for metric in METRICS if metric in values["exemplar"]]
-    lines = [
-        "Background where the person was, against the true place; difference from exemplar filling ± standard error:",
-        "",
-    ]
-    lines += ["| filling | pictures | " + " | ".join(f"{METRICS[m]} | difference" for m in there) + " |"]
+    lines = ["| filling | pictures | " + " | ".join(f"{METRICS[m]} | difference" for m in there) + " |"]
     lines.append("|" + "---|" * (2 + 2 * len(there)))
     for name, of in values.items():
         cells = []
@@ -85,30 +91,30 @@ def table(values: dict[str, dict[str, list[float]]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.background", description=__doc__)
     parser.add_argument("weights", type=Path, help="a checkpoint of the layers `small`")
-    parser.add_argument("--out", type=Path, required=True, help="JSON; the table (.md) beside it")
-    parser.add_argument("--count", type=int, default=60)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--out", type=Path, required=True, help="the file to write, JSON")
+    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--size", type=int, nargs="+", default=[128, 256, 512])
     parser.add_argument("--baked", type=Path, help="folder of photographic people, whose places are used too")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     system = load(arguments.weights)
     if system.preset.layers != "small":
         raise SystemExit(f"{arguments.weights}: the network of the preset {system.preset.name!r} changes what is seen")
-    people = RenderedPeople(load_body("anny"), arguments.size, "test", arguments.seed, baked=arguments.baked)
-    judges = Judges.find()
-    values = compare(system, people, judges, arguments.count)
+    model, judges = load_body("anny"), Judges.find()
+    values = {}
+    for size in arguments.size:
+        people = RenderedPeople(model, size, "test", arguments.seed, baked=arguments.baked)
+        values[str(size)] = compare(system, people, judges, arguments.count)
     settings: dict[str, Any] = {name: value for name, value in vars(arguments).items() if name != "out"}
-    settings |= {"weights": arguments.weights.name, "baked": arguments.baked is not None}
+    settings |= {"weights": weights_named(arguments.weights), "baked": arguments.baked is not None}
     results = {
         "settings": settings,
         "networks": judges.networks(),
         "machine": describe(torch.device("cpu")),
         "values": values,
     }
-    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-    lines = table(values)
-    arguments.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
-    print(*lines, sep="\n")
+    arguments.out.write_text(json.dumps(results) + "\n")
+    print(*markdown(results), sep="\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import costs, error_shares, personalization_curve, strategies_table
+from benchmarks import background, costs, error_shares, personalization_curve, strategies_table
 from benchmarks.provenance import where
 from warpkit.models.metrics.results import Results
 from warpkit.models.metrics.study import Verdict
@@ -47,6 +47,11 @@ def against_geometric(path: Path) -> list[str]:
             line += f"−{BETTER_VGG:.0%}: {_reached(vgg['relative'] <= -BETTER_VGG)}), smaller in {vgg['better']:.0%}"
         lines.append(line)
     return [*lines, "", *evaluation(path)]
+
+
+def backgrounds(path: Path) -> list[str]:
+    """What fills the person's place better."""
+    return background.markdown(json.loads(path.read_text()))
 
 
 def _reached(yes: bool) -> str:
@@ -159,6 +164,16 @@ SECTIONS = (
         "cp out/results.json benchmarks/results/evaluate-tasks.json",
         "evaluate-tasks.json",
         evaluation,
+    ),
+    Section(
+        "Backgrounds",
+        "Where the person was, against the true place (held-out rendered people before pictures and painted places): "
+        "patches of the picture itself (`exemplar`, what `warpkit imitate` fills with), G_BG of `small`, and the "
+        "colours that it starts from, continued into the hole. Means, and differences from `exemplar` with their "
+        "standard errors.",
+        "python -m benchmarks.background small.safetensors --baked CACHE --out benchmarks/results/background.json",
+        "background.json",
+        backgrounds,
     ),
     Section(
         "Seven ways to carry the sources over",
