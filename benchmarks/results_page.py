@@ -249,8 +249,7 @@ def page(runs: Path = RUNS, docs: Path = PAGE.parent) -> str:
         "Recovery and the geometric renderer by themselves: [quality](quality.md). Kernels: "
         "[performance](performance.md).",
         "",
-        "Runs that name no commit are of the geometric picture before commit `6c18ee2`, which left rims of arms out of "
-        "what is printed on arms that turn.",
+        "Runs that name no commit were made before results recorded it.",
     ]
     for section in SECTIONS:
         lines += ["", *section.lines(runs, docs)]
