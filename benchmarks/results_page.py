@@ -96,7 +96,7 @@ def cost(path: Path) -> list[str]:
     found = json.loads(path.read_text())
     public = "; ".join(f"to {name}²: {gb:g} GB" for name, gb in found["public_gb"].items())
     return [
-        where(found["machine"]),
+        f"{where(found['machine'])}; medians of {found['settings']['frames']} frames and {found['settings']['steps']} steps",
         "",
         *costs.tables(found).splitlines(),
         "",
