@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from warpkit.models.app.console import counted
 from warpkit.models.machine import fingerprint
 from warpkit.models.systems.liquid_warping import embedded
 
@@ -18,7 +19,7 @@ def weights_named(path: Path | None) -> str:
 def where(machine: dict[str, Any]) -> str:
     """`machine.describe()` in a line; what a file does not tell is left out."""
     said = [machine["processor"], machine["device"]] if machine else ["unknown machine"]
-    said += [f"{machine['threads']} threads"] if "threads" in machine else []
+    said += [counted(machine["threads"], "thread")] if "threads" in machine else []
     said += [f"load {machine['load']} at the start"] if machine.get("load") is not None else []
     said += [f"commit `{machine['commit'][:7]}`"] if machine.get("commit") else []
     return ", ".join([*said, machine["date"][:10]] if machine else said)

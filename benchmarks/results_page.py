@@ -95,8 +95,9 @@ def cost(path: Path) -> list[str]:
     """Counted and measured."""
     found = json.loads(path.read_text())
     public = "; ".join(f"to {name}²: {gb:g} GB" for name, gb in found["public_gb"].items())
+    settings = found["settings"]
     return [
-        f"{where(found['machine'])}; medians of {found['settings']['frames']} frames and {found['settings']['steps']} steps",
+        f"{where(found['machine'])}; medians of {settings['frames']} frames and {settings['steps']} steps",
         "",
         *costs.tables(found).splitlines(),
         "",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from warpkit.models.app import options
-from warpkit.models.app.console import Bars, sentences, tell
+from warpkit.models.app.console import Bars, counted, sentences, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,7 @@ def evaluate(
             "warpkit": f"{installed('warpkit')}{at}, torch {torch.__version__}",
             "small corrects": "the picture of the geometric renderer" if gathers else "sources warped and blended",
             "systems": ", ".join(f"{name} ({_told(path)})" for name, path in named),
-            "machine": f"{processor()}, {torch.get_num_threads()} threads, {where}",
+            "machine": f"{processor()}, {counted(torch.get_num_threads(), 'thread')}, {where}",
         }
 
         def keep(so_far: Results) -> None:
