@@ -102,4 +102,6 @@ def trainer(folder: Path | None, samples: Any = None, advice: Advice | None = No
 
 if __name__ == "__main__":
     folder, numbers = Path(sys.argv[1]), [int(word) for word in sys.argv[2:]]
-    trainer(folder, Noise(*numbers[2:]), steps=numbers[0], accumulate=numbers[1], save_every=5).fit()
+    running = trainer(folder, Noise(*numbers[2:]), steps=numbers[0], accumulate=numbers[1], save_every=5)
+    running.fit()
+    running.close()

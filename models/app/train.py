@@ -43,6 +43,7 @@ def train(
             if not errors.is_terminal:
                 trainer.progress = SILENT  # a log has the lines that are told
             outcome = trainer.fit(minutes)
+            trainer.close()
         of = f"{outcome.step} of {counted(trainer.steps, 'step')}"
         if trainer.rank == 0:
             ends = {
