@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.provenance import weights_named, where
+from benchmarks.provenance import where
 from warpkit.models.bodies import load_body
 from warpkit.models.data.people import RenderedPeople
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.layers import spread
 from warpkit.models.machine import describe
 from warpkit.models.metrics import Judges
-from warpkit.models.systems.liquid_warping import LiquidWarping
+from warpkit.models.systems.liquid_warping import LiquidWarping, weights_named
 from warpkit.models.systems.liquid_warping.checkpoints import load
 
 FILLINGS = ("exemplar", "network", "continued")

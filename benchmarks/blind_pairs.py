@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.provenance import weights_named, where
+from benchmarks.provenance import where
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
@@ -25,6 +25,7 @@ from warpkit.models.media.draw import fit_into
 from warpkit.models.media.images import write_image
 from warpkit.models.media.output import check_folder_output
 from warpkit.models.metrics.study import ANSWERS, make_study
+from warpkit.models.systems.liquid_warping import weights_named
 from warpkit.models.tasks import Look, Pipeline
 from warpkit.models.tasks.choices import choose_device, choose_system
 

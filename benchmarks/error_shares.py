@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.provenance import weights_named, where
+from benchmarks.provenance import where
 from warpkit.models.app.console import Bars, sentences
 from warpkit.models.bodies import load_body
 from warpkit.models.data.cases import Case
@@ -24,6 +24,7 @@ from warpkit.models.geometric.matte import spread
 from warpkit.models.machine import describe
 from warpkit.models.metrics import widened
 from warpkit.models.metrics.judges import Judges
+from warpkit.models.systems.liquid_warping import weights_named
 from warpkit.models.systems.liquid_warping.checkpoints import load
 from warpkit.models.tasks.compared import GeometricPictures, Renderer, SystemPictures, plate
 

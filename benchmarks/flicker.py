@@ -25,7 +25,6 @@ from torch import Tensor
 from benchmarks.blind_pairs import PEOPLE
 from benchmarks.feet import wavering
 from benchmarks.flicker_truth import against_truth, truth_table
-from benchmarks.provenance import weights_named
 from warpkit import mesh_flow
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
@@ -35,6 +34,7 @@ from warpkit.models.geometric.renderer import Layer
 from warpkit.models.machine import describe
 from warpkit.models.media.output import whole
 from warpkit.models.metrics.flicker import edge_width, flicker, sharpness
+from warpkit.models.systems.liquid_warping import weights_named
 from warpkit.models.tasks import Clip, Look, Pipeline, Travel
 from warpkit.models.tasks.choices import STEADY, choose_system
 

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 from benchmarks.memory import MB, forget_peak, most, status
-from benchmarks.provenance import weights_named
 from warpkit.models.app.console import Bars, sentences, tell
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import MOTIONS, make_motion
@@ -28,6 +27,7 @@ from warpkit.models.machine import describe
 from warpkit.models.media.output import whole
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.memory import give_back
+from warpkit.models.systems.liquid_warping import weights_named
 from warpkit.models.tasks import Clip, Look, Pipeline
 from warpkit.models.tasks.choices import choose_system
 

@@ -1,19 +1,8 @@
 """What a figure was made with: the same words in every file of results."""
 
-from pathlib import Path
 from typing import Any
 
 from warpkit.models.app.console import counted
-from warpkit.models.machine import fingerprint
-from warpkit.models.systems.liquid_warping import embedded
-
-
-def weights_named(path: Path | None) -> str:
-    """A checkpoint's name and the beginning of its SHA-256; None: the embedded model."""
-    if path is not None:
-        return f"{path.name}, SHA-256 {fingerprint(path)}"
-    found = embedded()
-    return "none embedded" if found is None else f"embedded, SHA-256 {fingerprint(found.path)}"
 
 
 def where(machine: dict[str, Any]) -> str:

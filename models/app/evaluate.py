@@ -180,12 +180,9 @@ def _number(text: str) -> int:
 
 def _told(path: str) -> str:
     """Which weights these are."""
-    from warpkit.models.machine import fingerprint
-    from warpkit.models.systems.liquid_warping import embedded
+    from warpkit.models.systems.liquid_warping import weights_named
 
-    if path == EMBEDDED and (found := embedded()):
-        return f"{path}, SHA-256 {fingerprint(found.path)}"
-    return f"{Path(path).name}, SHA-256 {fingerprint(Path(path))}" if Path(path).is_file() else path
+    return path if path in WITHOUT_NETWORK else weights_named(None if path == EMBEDDED else Path(path))
 
 
 def _system(path: str) -> LiquidWarping:

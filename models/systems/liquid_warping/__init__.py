@@ -4,7 +4,7 @@
 """
 
 from warpkit.models.batch import Geometric
-from warpkit.models.systems.liquid_warping.embedded_model import Embedded, embedded, load_embedded
+from warpkit.models.systems.liquid_warping.embedded_model import Embedded, embedded, load_embedded, weights_named
 from warpkit.models.systems.liquid_warping.fusion import STRATEGIES
 from warpkit.models.systems.liquid_warping.inputs import geometric_picture
 from warpkit.models.systems.liquid_warping.losses import Critics, absent, perceptual_loss, total
@@ -31,4 +31,5 @@ __all__ = [
     "load_embedded",
     "perceptual_loss",
     "total",
+    "weights_named",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from warpkit.models.errors import InputError
+from warpkit.models.machine import fingerprint
 from warpkit.models.systems.liquid_warping.checkpoints import load, read_about
 from warpkit.models.systems.liquid_warping.system import LiquidWarping
 
@@ -35,6 +36,14 @@ def embedded() -> Embedded | None:
     labels = read_about(path)
     preset = json.loads(labels["preset"])["name"]
     return Embedded(path, preset, int(labels.get("step", 0)), json.loads(labels.get("about", "{}")))
+
+
+def weights_named(path: Path | None) -> str:
+    """A checkpoint's name and the beginning of its SHA-256, for results; None: the embedded model."""
+    if path is not None:
+        return f"{path.name}, SHA-256 {fingerprint(path)}"
+    found = embedded()
+    return "none embedded" if found is None else f"embedded, SHA-256 {fingerprint(found.path)}"
 
 
 def load_embedded() -> LiquidWarping:
