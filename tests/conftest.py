@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from warpkit.models.bodies import BodyModel, load_body
+
 
 @pytest.fixture(autouse=True)
 def threads_stay_as_they_are() -> Iterator[None]:
@@ -23,3 +25,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("WARPKIT_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def model() -> BodyModel:
+    """The body that travels with the package."""
+    return load_body("anny")

@@ -7,15 +7,10 @@ import torch
 
 from warpkit import interpolate, rasterize, warp
 from warpkit.models.batch import Geometric, Pictures, SurfaceCondition, UvCondition, make_batch, retarget
-from warpkit.models.bodies import JOINTS, PARTS, Camera, load_body
+from warpkit.models.bodies import JOINTS, PARTS, Camera
 from warpkit.models.geometric.mesh import vertex_normals
 
 SIZE = (96, 64)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_body("anny")
 
 
 def project(model, degrees: float = 0.0):

@@ -15,13 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warpkit import rasterize
-from warpkit.models.bodies import Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.data.clips import Settings, maker, prepare_clips
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ pytest.importorskip("ai_edge_litert", reason="needs the extra [person]")
 from clip_videos import FakeRecovery, coloured
 
 from warpkit.models.batch import Pictures, SurfaceCondition, make_batch
-from warpkit.models.bodies import JOINTS, BodyModel, load_body
+from warpkit.models.bodies import JOINTS, BodyModel
 from warpkit.models.data.clips import ClipCases, Settings, backdrop, maker, prepare_clips
 from warpkit.models.data.clips import ClipSamples as AnyClipSamples
 from warpkit.models.data.clips import samples as samples_module
@@ -27,11 +27,6 @@ OUTFITS = {("ann", "red"): 10, ("ann", "blue"): 40, ("ann", "green"): 70, ("ben"
 OUTFITS |= {("eve", "dress"): 160, ("zoe", "gown"): 190}
 FRAMES = 6
 ClipSamples = partial(AnyClipSamples, least_fit=0.0)  # the stand-in's masks are boxes
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 @pytest.fixture(scope="module")

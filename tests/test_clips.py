@@ -19,15 +19,10 @@ from typer.testing import CliRunner, Result
 
 import warpkit
 from warpkit.models.app.commands import app
-from warpkit.models.bodies import BodyModel, load_body
+from warpkit.models.bodies import BodyModel
 from warpkit.models.data.clips import Settings, maker, prepare, prepare_clips
 from warpkit.models.data.clips.store import ClipWriter, Index, StoredClip, clip_path
 from warpkit.models.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 @pytest.fixture

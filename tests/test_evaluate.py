@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from warpkit.models.batch import part_box
-from warpkit.models.bodies import load_body
 from warpkit.models.data.cases import TASKS, Case
 from warpkit.models.data.people import HeldOut
 from warpkit.models.data.people.held_out import redressed
@@ -30,11 +29,6 @@ from warpkit.models.tasks.evaluate import (
 )
 
 SIZE = 48
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_body("anny")
 
 
 @pytest.fixture(scope="module")

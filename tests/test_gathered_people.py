@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from warpkit import rasterize
-from warpkit.models.bodies import load_body
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.data.people import gathered as module
 from warpkit.models.data.people.samples import IDENTITIES
@@ -18,11 +17,6 @@ from warpkit.models.geometric.view import View
 from warpkit.models.metrics import psnr
 
 SIZE = 64
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_body("anny")
 
 
 def gathered(model, split="train", *, reuse=4, pool=1, **options):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from warpkit import interpolate, rasterize
-from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body, part_of_vertices
+from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, part_of_vertices
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.geometric.appearance import (
     Appearance,
@@ -27,11 +27,6 @@ from warpkit.models.geometric.whole_frame import whole_frame
 from warpkit.models.metrics import psnr
 
 SIZE = 256
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 def stance(degrees: float = 0.0) -> Tensor:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from warpkit import AttentionWarp, rasterize
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
 from warpkit.models.data.photo_like import outdoor_file
 from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.errors import InputError
@@ -41,11 +41,6 @@ from warpkit.models.tasks.sources import Source, standing_body
 from warpkit.models.tasks.view import own_axis, turned, view_rotations
 
 PHOTO, SIZE = 160, 64
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 def photographed(person: MadeUpPerson, model: BodyModel, degrees: float) -> Source:

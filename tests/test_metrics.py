@@ -6,15 +6,10 @@ import pytest
 import torch
 
 from warpkit.models.batch import part_box
-from warpkit.models.bodies import JOINTS, Camera, load_body
+from warpkit.models.bodies import JOINTS, Camera
 from warpkit.models.features.faces import SphereFace
 from warpkit.models.metrics import Faces, Judges, body_crop, frechet_distance, psnr, ssim, widened
 from warpkit.models.metrics.judges import cosines, known
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_body("anny")
 
 
 def standing(model, yaw: float, size: int = 64) -> torch.Tensor:

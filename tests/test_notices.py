@@ -30,11 +30,6 @@ SEATED = DOWN | {
 POSES = {"DOWN": DOWN, "CROSSED": CROSSED, "SEATED": SEATED}
 
 
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
-
-
 @cache
 def photo(
     name: str, degrees: float = 0.0, pose: str = "DOWN", gain: float = 1.0, blue: float = 1.0, wall: float = 0.0

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from warpkit import Flow, compose_flow, rasterize, warp
-from warpkit.models.bodies import load_body
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.data.people import RenderedPeople
 from warpkit.models.data.people.baked import PEOPLE, Baked, bake_people, photos_of
@@ -19,11 +18,6 @@ from warpkit.models.data.people.samples import IDENTITIES
 from warpkit.models.data.people.wardrobe import people, photographic
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.mesh import t_pose
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_body("anny")
 
 
 def test_a_step_is_the_same_whatever_was_drawn_before(model):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.smoothing import smooth
@@ -48,11 +48,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 @pytest.fixture(scope="module")

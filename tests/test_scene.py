@@ -10,7 +10,7 @@ from torch import Tensor
 
 pytest.importorskip("av", reason="needs the extra [person]")
 from warpkit.models import Clip, Look, Pipeline, Travel
-from warpkit.models.bodies import Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.data.motion import Motion
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.data.rendered import MadeUpPerson
@@ -24,11 +24,6 @@ from warpkit.models.systems.liquid_warping import build
 from warpkit.models.tasks.choices import check_shape
 from warpkit.models.tasks.imitate import Reference
 from warpkit.models.tasks.scene import reference_scene
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from warpkit.models import Look, Pipeline, Role, Travel, Turn, Wear
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
-from warpkit.models.bodies import Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.data.motion import Motion, Place
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
@@ -29,11 +29,6 @@ from warpkit.models.tasks.course import Course, moving
 from warpkit.models.tasks.imitate import Reference, in_step, reference_notes
 from warpkit.models.tasks.sources import Shown, Source
 from warpkit.models.tasks.together import check_together, draw_order, parse_place, placed, scene_of, who_drives
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body()
 
 
 def standing(model: BodyModel, x: float = 300.0, y: float = 200.0, scale: float = 100.0) -> Body:

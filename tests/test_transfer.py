@@ -16,7 +16,7 @@ from warpkit import interpolate, rasterize
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
 from warpkit.models.batch import Pictures, SurfaceCondition, Visibility, make_batch
-from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import JOINTS, PARTS, Body, BodyModel, Camera
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.appearance import Appearance, gather_appearance
 from warpkit.models.geometric.cells import CELLS, WEARABLE, Planes, cell_fields, cell_shares
@@ -81,11 +81,6 @@ def test_angles_are_spread_over_a_motion() -> None:
 
 
 # --- the surface
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 def test_cells_share_out_the_surface_and_lie_where_their_names_say(model: BodyModel) -> None:

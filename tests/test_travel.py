@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.feet import wavering
-from warpkit.models.bodies import Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import Body, BodyModel, Camera
 from warpkit.models.bodies.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from warpkit.models.data.motion import Motion, Place
 from warpkit.models.data.motion_library import make_motion
@@ -29,11 +29,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body()
 
 
 def standing(model: BodyModel, scale: float = 100.0) -> Body:

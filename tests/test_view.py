@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera, load_body
+from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
 from warpkit.models.bodies.rotations import axis_angle_to_matrix
 from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
@@ -164,11 +164,6 @@ def test_shift_is_two_numbers() -> None:
 
 
 # --- bodies
-
-
-@pytest.fixture(scope="module")
-def model() -> BodyModel:
-    return load_body("anny")
 
 
 @pytest.fixture(scope="module")
