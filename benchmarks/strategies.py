@@ -37,7 +37,7 @@ from warpkit.models.systems.liquid_warping import PRESETS, Preset, Weights, buil
 from warpkit.models.systems.liquid_warping.checkpoints import FORMAT, load
 from warpkit.models.tasks.choices import choose_device
 from warpkit.models.tasks.evaluate import SystemPictures, evaluate
-from warpkit.models.tasks.training import find_critics
+from warpkit.models.tasks.training import find_critics, working_on
 from warpkit.models.training import TrainConfig, Trainer
 
 SOURCES = (2, 4)
@@ -128,15 +128,24 @@ class Study:
         return RecordedSamples(data, place, count, SOURCES[1], seed=seed, about=about, device=self.device)
 
     def run(self, name: str, preset: Preset, seed: int, until: float | None, progress: Progress) -> bool:
-        """Trains one variant, where that is not done, and reads it; false where time was over or a signal came."""
-        folder, settings = self.out / f"{name.replace(' ', '')}-{seed}", self.settings
-        results = folder / "results.json"
-        if results.exists() or str(seed) in read_records(self.out).get(name, {}):
+        """Trains one variant, where that is not done, and reads it; false where time was over or a signal came.
+
+        Raises InputError where another process is at it.
+        """
+        folder = self.out / f"{name.replace(' ', '')}-{seed}"
+        if (folder / "results.json").exists() or str(seed) in read_records(self.out).get(name, {}):
             return True
         tell(f"{name}, seed {seed}")
-        base = next(iter(variants(settings)))
+        base = next(iter(variants(self.settings)))
         if name != base and not (self.out / f"{base}-{seed}" / "results.json").exists():
             tell(f"note: {base} of seed {seed} was not read here: there will be no differences from it with this seed")
+        with working_on(folder):
+            return self._trained(folder, name, preset, seed, until, progress)
+
+    def _trained(
+        self, folder: Path, name: str, preset: Preset, seed: int, until: float | None, progress: Progress
+    ) -> bool:
+        settings = self.settings
         config = TrainConfig(
             epochs=None,
             steps=settings.steps,
@@ -175,7 +184,8 @@ class Study:
         read = self.read(name, folder, progress)
         lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         tail = lines[-max(1, len(lines) // 10) :]
-        terms = {key: sum(line.get(key, 0.0) for line in tail) / len(tail) for key in tail[-1] if key != "step"}
+        names = sorted({key for line in tail for key in line} - {"step"})
+        terms = {key: sum(line.get(key, 0.0) for line in tail) / len(tail) for key in names}
         about = {
             "variant": name,
             "seed": seed,
@@ -189,7 +199,7 @@ class Study:
             "weights": vars(preset.weights),
             **read,
         }
-        with whole(results, overwrite=True) as draft:
+        with whole(folder / "results.json", overwrite=True) as draft:
             draft.write_text(json.dumps(about))
         return True
 

@@ -83,7 +83,14 @@ def markdown(summary: dict[str, Any]) -> str:
     for name, seeds in runs.items():
         for seed, run in seeds.items():
             places.setdefault(_place(run["machine"]), []).append(f"`{name}` {seed}")
-    lines += ["", *(f"- {place}: {', '.join(trained)}" for place, trained in places.items()), ""]
+    lines += ["", *(f"- {place}: {', '.join(trained)}" for place, trained in places.items())]
+    lines += [
+        f"- `{name}` {seed} ended at step {run['steps']} ({run['outcome']}): numbers are those of its last good state"
+        for name, seeds in runs.items()
+        for seed, run in seeds.items()
+        if run["outcome"] != "finished"
+    ]
+    lines.append("")
     for shots in map(str, SHOTS):
         titles = [title for title, _ in METRICS.values()]
         lines += [
@@ -111,7 +118,9 @@ def summarise(out: Path, order: list[str]) -> None:
     for name, seeds in here.items():
         for seed, run in seeds.items():
             base = None if name == order[0] else here.get(order[0], {}).get(seed)
-            records.setdefault(name, {})[str(seed)] = record(run, base)
+            known = records.setdefault(name, {})
+            if base is not None or name == order[0] or str(seed) not in known:  # else what is known may say more
+                known[str(seed)] = record(run, base)
     summary = {
         "base": order[0],
         "settings": json.loads((out / "settings.json").read_text()),

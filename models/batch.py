@@ -35,7 +35,8 @@ def _moved(value: object, device: torch.device) -> object:
         return Flow(*(_moved(part, device) for part in value))  # type: ignore[arg-type]
     if isinstance(value, _Tensors):
         return value.to(device)
-    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+    # to the CPU one waits: its side could be read before the copy is there
+    return value.to(device, non_blocking=device.type != "cpu") if isinstance(value, Tensor) else value
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,8 @@ class SurfaceCondition:
         part = self.parts[fragments.face_index.clamp(min=0).long()]
         parts = torch.nn.functional.one_hot(part, len(PARTS)) * mask[..., None]
         places = interpolate(self.places.to(vertices), self.faces, fragments)
-        square = vertices * vertices.new_tensor([width / height, 1, 1])
+        x, y, z = vertices.unbind(-1)
+        square = torch.stack((x * (width / height), y, z), -1)
         # in x right, y down, z away, counter-clockwise from outside stays so: two axes are turned round
         normals = interpolate(vertex_normals(square, self.model_faces), self.model_faces, fragments)
         normals = torch.nn.functional.normalize(normals, dim=-1)

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from warpkit import _C
 from warpkit.models.errors import InputError
 from warpkit.models.media.output import whole
 
@@ -206,16 +207,12 @@ def _of_bytes(data: bytes) -> str:
 def code() -> str:
     """SHA-256 of all that makes things: sources but for the command line's, compiled ops, networks, versions."""
     models = Path(__file__).parent
-    files = [
-        *models.parent.glob("*.py"),
-        *models.parent.glob("_C*.so"),
-        *models.rglob("*.py"),
-        *models.rglob("*.tflite"),
-    ]
-    files = sorted(path for path in files if path.parent != models / "app")
+    files = [*models.parent.glob("*.py"), *models.rglob("*.py"), *models.rglob("*.tflite")]
+    named = {str(path.relative_to(models.parent)): path for path in files if path.parent != models / "app"}
+    named["_C"] = Path(_C.__file__)  # beside the sources, or elsewhere where they are installed to be edited
     total = hashlib.sha256()
-    for path in files:
-        total.update(f"{path.relative_to(models.parent)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for name, path in sorted(named.items()):
+        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     for package in VERSIONS:
         with suppress(importlib.metadata.PackageNotFoundError):
             total.update(f"{package} {importlib.metadata.version(package)}\n".encode())

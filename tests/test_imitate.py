@@ -335,6 +335,22 @@ def test_frames_from_graphs_are_those_without(learned: Clip, monkeypatch: pytest
     # nothing on the way looks at a value: it could not be recorded
     with torch.no_grad():
         make_fx(played._through_network, tracing_mode="fake", _allow_non_fake_inputs=True)(*shown[0])
+    # frames that go together are one recording, whatever their windows
+    shown.clear()
+    together = played.draw_all(bodies[torch.tensor([0, 3, 5])], size)
+    assert len({drawn.window.size for drawn in together}) == len(shown) == 1
+    for index, drawn in zip((0, 3, 5), together, strict=True):
+        alone = plain.draw(bodies[index], size)
+        height, width = (min(SIZE - start, side) for start, side in zip((alone.window.top, alone.window.left),
+                                                                        alone.window.size, strict=True))  # fmt: skip
+        mine, theirs = (one.rendered.alpha[..., :height, :width] for one in (drawn, alone))
+        assert (mine - theirs).abs().mean() < 0.005
+    # hooks see a network that is called, and not one that is played
+    calls: list[int] = []
+    hook = system.generator.transfer.register_forward_pre_hook(lambda _, given: calls.append(len(given[0])))
+    played.draw(bodies[1], size, eager=True)
+    hook.remove()
+    assert (calls, len(shown)) == ([1], 1)
 
 
 def test_a_window_shows_what_the_whole_frame_would(learned: Clip) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.results_page import strategies
 from benchmarks.strategies import REASONS, Settings, main, variants
-from benchmarks.strategies_table import combine, estimate, record
+from benchmarks.strategies_table import combine, estimate, record, summarise
 from warpkit.models.systems.liquid_warping import STRATEGIES
 
 SETTINGS = Settings("strategies", 64, 4, 2, 1, 2, 2, 1e-3, "32", 3, False)
@@ -102,6 +102,23 @@ def test_differences_are_taken_pair_by_pair():
     found = record(a_run([11.0, 21.0, 31.0]), a_run([10.0, 20.0, 30.0]))["sources"]["2"]["psnr/person"]
     assert found["error"] > 5
     assert found["against_base"] == {"mean": pytest.approx(1.0), "error": pytest.approx(0.0), "pairs": 3}
+
+
+def test_differences_outlive_the_folder_of_the_base_and_unfinished_runs_are_named(tmp_path):
+    for name, values in {"attention": [10.0, 20.0, 30.0], "add": [11.0, 21.0, 31.0]}.items():
+        (tmp_path / f"{name}-0").mkdir()
+        run = {**a_run(values), "variant": name, "seed": 0, "outcome": "diverged" if name == "add" else "finished"}
+        (tmp_path / f"{name}-0" / "results.json").write_text(json.dumps(run))
+    (tmp_path / "settings.json").write_text("{}")
+    summarise(tmp_path, ["attention", "add"])
+    first = (tmp_path / "summary.json").read_text()
+    (tmp_path / "attention-0" / "results.json").unlink()
+    summarise(tmp_path, ["attention", "add"])
+    assert (tmp_path / "summary.json").read_text() == first
+    assert "against_base" in first
+    table = (tmp_path / "summary.md").read_text()
+    assert "`add` 0 ended at step 2 (diverged)" in table
+    assert "`attention` 0 ended" not in table
 
 
 def test_the_page_says_whether_the_base_is_within_two_standard_errors(tmp_path):

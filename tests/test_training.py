@@ -237,10 +237,23 @@ def test_bf16_and_recomputing_change_little(tmp_path: Path) -> None:
     assert half == pytest.approx(plain, rel=0.05)
 
 
-def test_blocks_of_the_networks_are_found_for_recomputing() -> None:
+@pytest.mark.parametrize("preset", ["ipercore", "small"])
+def test_blocks_of_the_networks_are_found_for_recomputing(preset: str) -> None:
+    from warpkit.models.layers import ResidualBlock
     from warpkit.models.systems.liquid_warping import build
 
-    assert recompute(build("ipercore").generator) > 20
+    generator = build(preset).generator
+    count = recompute(generator)
+    again = [module for module in generator.modules() if "forward" in vars(module)]
+    assert len(again) == count
+    inside = {id(part) for block in again for part in block.modules() if part is not block}
+    assert not any(id(block) in inside for block in again)
+    assert all(
+        id(block) in inside or block in again for block in generator.modules() if isinstance(block, ResidualBlock)
+    )
+    assert not any(isinstance(block, torch.nn.Conv2d) for block in again)
+    stages = [stage for name in ("source", "transfer") for stage in getattr(getattr(generator, name), "encoder", ())]
+    assert all(stage in again for stage in stages)
 
 
 def test_unknown_part_of_the_truth_gives_no_gradient() -> None:
@@ -408,7 +421,16 @@ def test_out_of_memory_says_what_to_lower_and_keeps_the_last_state(tmp_path: Pat
         trainer(None, TooBig(), advice=Advice("give a smaller picture", "")).fit()
 
 
-@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("x"), RuntimeError("std::bad_alloc")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("x"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
 def test_every_kind_of_out_of_memory_is_known(error: Exception) -> None:
     with pytest.raises(InputError, match="out of memory with a: b"), memory_advice("a", "b"):
         raise error

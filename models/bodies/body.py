@@ -175,8 +175,9 @@ class Camera:
         """
         height, width = size
         scale = torch.stack((self.scale * 2 / width, -self.scale * 2 / height, -self.scale * 2 / height), -1)
-        offset = self.offset * self.offset.new_tensor([2 / width, 2 / height]) - 1
-        return points * scale[:, None] + torch.nn.functional.pad(offset, (0, 1))[:, None]
+        x, y = self.offset.unbind(-1)  # a tensor made here of numbers would wait for a GPU
+        offset = torch.stack((x * (2 / width) - 1, y * (2 / height) - 1, torch.zeros_like(x)), -1)
+        return points * scale[:, None] + offset[:, None]
 
     def __getitem__(self, index: int | slice | Tensor) -> "Camera":
         """Some of the cameras; the batch stays (an integer gives a batch of one)."""

@@ -77,10 +77,9 @@ class GeometricRenderer:
         """top, left, height, width of the part of a frame of `size` in which the body lies (at least one pixel)."""
         height, width = size
         pixels = body.camera.pixels(vertices)[0]
-        low = (pixels.amin(0) - 2).floor().long().tolist()
-        high = (pixels.amax(0) + 2).ceil().long().tolist()
-        left, right = max(0, min(low[0], width - 1)), max(1, min(high[0], width))
-        top, bottom = max(0, min(low[1], height - 1)), max(1, min(high[1], height))
+        bounds = torch.cat(((pixels.amin(0) - 2).floor(), (pixels.amax(0) + 2).ceil())).long().tolist()
+        left, right = max(0, min(bounds[0], width - 1)), max(1, min(bounds[2], width))
+        top, bottom = max(0, min(bounds[1], height - 1)), max(1, min(bounds[3], height))
         return top, left, max(1, bottom - top), max(1, right - left)
 
     def __call__(self, body: Body, size: tuple[int, int]) -> Rendered:
@@ -88,11 +87,11 @@ class GeometricRenderer:
         model, appearance, factor = self.model, self.appearance, self.supersample
         vertices = model(body.pose, body.shape, offsets=appearance.offsets)
         top, left, height, width = self.window(vertices, body, size)
-        target = body.camera.project(vertices, size)
-        scale = target.new_tensor([size[1] / width, size[0] / height, size[0] / height])
-        shift = target.new_tensor([(size[1] - 2.0 * left) / width - 1.0, (size[0] - 2.0 * top) / height - 1.0, 0.0])
-        inner = (factor * height, factor * width)
-        fragments = rasterize(target * scale + shift, model.faces, inner)
+        x, y, z = body.camera.project(vertices, size).unbind(-1)
+        x = x * (size[1] / width) + ((size[1] - 2.0 * left) / width - 1.0)
+        y = y * (size[0] / height) + ((size[0] - 2.0 * top) / height - 1.0)
+        target = torch.stack((x, y, z * (size[0] / height)), -1)
+        fragments = rasterize(target, model.faces, (factor * height, factor * width))
         flow = compose_flow(appearance.vertices, model.faces, fragments, face_mask=appearance.faces)
         unfolded = self._unfolded(fragments)
         filled = warp(appearance.atlas, unfolded)[0]
@@ -123,7 +122,8 @@ class GeometricRenderer:
     def _given(self, vertices: Tensor, fragments: Fragments, flow: Flow, unfolded: Flow) -> Tensor:
         """[S, 4, h, w] what each picture gives: colours times its share, and its share."""
         appearance = self.appearance
-        normals = vertex_normals(vertices, self._round_arms)[0] * vertices.new_tensor([1, -1, 1])  # right for arms
+        x, y, z = vertex_normals(vertices, self._round_arms)[0].unbind(-1)  # right for arms
+        normals = torch.stack((x, -y, z), -1)
         turned = ((1 - (normals[:, None] * appearance.normals).sum(-1)) / TURNED).clamp(0, 1)
         of_vertices = torch.cat([appearance.blend[:, :-1], turned], 1)  # the atlas' share is the rest
         shares, turned = interpolate(of_vertices, self.model.faces, fragments)[0].permute(2, 0, 1).chunk(2)

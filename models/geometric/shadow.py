@@ -37,7 +37,7 @@ def contact_shadow(feet: Tensor, scale: Tensor, pelvis: Tensor, size: tuple[int,
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     cells = torch.zeros(height * width, device=feet.device)
     # A cell is as dark as its lowest point, however dense the mesh is there.
-    cells.scatter_reduce_(0, (y * width + x)[inside], near[inside], "amax")
+    cells.scatter_reduce_(0, torch.where(inside, y * width + x, 0), torch.where(inside, near, 0), "amax")
     sigma = max(float(SOFTNESS * scale) / COARSE, 0.5)
     steps = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=feet.device)
 

@@ -96,7 +96,7 @@ class Clip:
         self._offsets = appearance.offsets.to(device)
         feet = [number for number, part in enumerate(PARTS) if part.endswith("foot")]
         of_feet = torch.isin(model.parts, torch.tensor(feet, device=model.parts.device))
-        self._feet = model.faces[of_feet].long().unique() if shadow else None
+        self._feet = model.faces[of_feet].long().unique().to(device) if shadow else None
 
     def drawn_by(self, system: LiquidWarping | None) -> "Clip":
         """The same clip with another renderer; the geometric one if None."""

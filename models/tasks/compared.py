@@ -173,7 +173,8 @@ def photos_of(case: Case) -> list[Photo]:
         image, alpha = case.sources.image[0, index], case.sources.alpha[0, index, 0]
         hole = person_hole(alpha.cpu())
         filled = fill_background(image.cpu(), hole)
-        photos.append(Photo(image, alpha, case.gathered.bodies[index], filled.to(image.device), hole.to(image.device)))
+        body, device = case.gathered.bodies[index], image.device
+        photos.append(Photo(image, alpha, body.to(device), filled.to(device), hole.to(device)))
     return photos
 
 
@@ -205,7 +206,7 @@ class PersonalizedPictures:
         assert case.gathered is not None
         device, small = case.target_vertices.device, self.system.preset.layers == "small"
         samples = PersonSamples(
-            [photo.to(device) for photo in photos],
+            photos,
             case.gathered.appearance,
             self.model,
             all_poses().to(device),

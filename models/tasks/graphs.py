@@ -4,12 +4,14 @@ A small network on a large GPU waits for the CPU that launches its kernels, one 
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 MOST = 8
-"""Graphs that are kept: each holds the memory that its function works in."""
+"""Graphs that are kept: each holds copies of its inputs and outputs. All work in the same memory."""
 WARM_UP = 3
 """Calls before a recording, in which libraries choose their kernels and take their workspaces."""
 
@@ -48,7 +50,7 @@ def record_graph(function: Function, inputs: Inputs) -> Function:
             function(*copies)
     torch.cuda.current_stream().wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, pool=_pool()):
         outputs = function(*copies)
 
     def play(*others: Tensor | None) -> tuple[Tensor, ...]:
@@ -59,3 +61,10 @@ def record_graph(function: Function, inputs: Inputs) -> Function:
         return tuple(output.clone() for output in outputs)
 
     return play
+
+
+@lru_cache(maxsize=1)
+def _pool() -> Any:
+    """The memory that graphs work in: as much as the largest needs, for they are played one after the other, and what
+    one gives is copied before the next."""
+    return torch.cuda.graph_pool_handle()

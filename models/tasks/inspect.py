@@ -184,7 +184,7 @@ def _geometry(clip: Clip, index: int) -> Geometry:
 
 def _network(renderer: LearnedRenderer, body: Body, shape: tuple[int, int]) -> Network:
     with _attending(renderer.system) as attended:
-        drawn = renderer.draw(body, shape)
+        drawn = renderer.draw(body, shape, eager=True)
     rendered, window = drawn.rendered, drawn.window
     attention = []
     for weights in attended:

@@ -55,8 +55,8 @@ class Window:
     def body(self, body: Body) -> Body:
         """A body of the frame, in the window's pixels."""
         camera = body.camera
-        corner = camera.offset.new_tensor([self.left, self.top])
-        return Body(body.pose, body.shape, Camera(camera.scale, camera.offset - corner))
+        x, y = camera.offset.unbind(-1)
+        return Body(body.pose, body.shape, Camera(camera.scale, torch.stack((x - self.left, y - self.top), -1)))
 
     def cut(self, picture: Geometric) -> Geometric:
         """That part of a picture of the frame, which reaches as far as the window."""
@@ -113,7 +113,7 @@ class LearnedRenderer:
         self._at_once = at_once
         graphs = self.device.type == "cuda" if graphs is None else graphs
         self._side = GRAPH_STRIDE if graphs else STRIDE
-        self._network = Graphs(self._through_network) if graphs else self._through_network
+        self._graphs = Graphs(self._through_network) if graphs else None
         self._geometric = GeometricRenderer(model, appearance)
         self._corrects = system.preset.layers == "small"
         self._condition = system.condition(model)
@@ -136,12 +136,11 @@ class LearnedRenderer:
         if self.whole:
             return Window(0, 0, *size)
         pixels = body.camera.pixels(vertices)[0]
-        margin = max(MARGIN * self._tall * float(body.camera.scale[0]), SIGHT)
-        low, high = (pixels.amin(0) - margin).tolist(), (pixels.amax(0) + margin).tolist()
-        (left, top), (right, bottom) = low, high
-        (left, width), (top, height) = (
-            _span(low, high, side, self._side) for low, high, side in ((left, right, size[1]), (top, bottom, size[0]))
-        )
+        numbers = torch.cat((pixels.amin(0), pixels.amax(0), body.camera.scale))  # together: a GPU is waited for once
+        left, top, right, bottom, scale = numbers.tolist()
+        margin = max(MARGIN * self._tall * scale, SIGHT)
+        left, width = _span(left - margin, right + margin, size[1], self._side)
+        top, height = _span(top - margin, bottom + margin, size[0], self._side)
         return Window(top, left, height, width)
 
     def at_once(self, size: tuple[int, int]) -> int:
@@ -150,21 +149,29 @@ class LearnedRenderer:
             return self._at_once
         return 1 if self.device.type == "cpu" else max(1, min(MOST_AT_ONCE, PIXELS // (size[0] * size[1])))
 
-    def draw(self, body: Body, size: tuple[int, int]) -> Drawn:
+    def draw(self, body: Body, size: tuple[int, int], *, eager: bool = False) -> Drawn:
         """What the network makes of `body` (B = 1, its camera in pixels of the frame) in a frame of `size`.
+
+        `eager`: the network is called, and not played from a graph: hooks on it see this call.
 
         Raises ValueError where whole frames are drawn and a side of `size` is no multiple of 8.
         """
-        return self.draw_all(body, size)[0]
+        return self.draw_all(body, size, eager=eager)[0]
 
     @torch.inference_mode()
-    def draw_all(self, bodies: Body, size: tuple[int, int]) -> list[Drawn]:
+    def draw_all(self, bodies: Body, size: tuple[int, int], *, eager: bool = False) -> list[Drawn]:
         """`draw` of each of the bodies; those whose windows are equally large go through the network together.
 
-        What comes out differs from one by one by rounding.
+        What comes out differs from one by one by rounding; where graphs are played, whose windows are all as large as
+        the largest, so that one graph serves all, by no more than a window's edge costs.
         """
+        played = None if eager else self._graphs
+        network = played or self._through_network
         shapes = [self.model(bodies[n].pose, bodies[n].shape) for n in range(len(bodies.pose))]
         windows = [self.window(vertices, bodies[n], size) for n, vertices in enumerate(shapes)]
+        if played is not None:
+            height, width = (max(sides) for sides in zip(*(window.size for window in windows), strict=True))
+            windows = [replace(window, height=height, width=width) for window in windows]
         drawn: dict[int, Drawn] = {}
         for like in dict.fromkeys(window.size for window in windows):
             chosen = [number for number, window in enumerate(windows) if window.size == like]
@@ -183,7 +190,7 @@ class LearnedRenderer:
                 () if geometric is None else (geometric.colour, geometric.seen, geometric.confidence, geometric.alpha)
             )
             flow = batch.flow
-            colour, alpha, *gate = self._network(batch.target_condition, flow.grid, flow.visible, *parts)
+            colour, alpha, *gate = network(batch.target_condition, flow.grid, flow.visible, *parts)
             for row, number in enumerate(chosen):
                 clothed = pictured[row][1] if pictured else None
                 one = slice(row, row + 1)

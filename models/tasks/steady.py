@@ -172,7 +172,7 @@ def _continued(flow: Flow, visible: Tensor, source: tuple[int, int]) -> Tensor:
     size = (visible.shape[-2], visible.shape[-1])
     rows, columns = (torch.arange(length, device=visible.device) + 0.5 for length in size)
     here = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]
-    half = here.new_tensor(source[::-1])[:, None, None] / 2
+    half = torch.stack([here.new_full((1, 1), side / 2) for side in reversed(source)])
     grid = flow.grid[:, 0].movedim(-1, 1)
     down, across = (slice(min(COARSE, length) // 2, None, COARSE) for length in size)  # it is smooth
     known = visible[..., down, across]

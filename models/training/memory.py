@@ -14,7 +14,8 @@ from warpkit.models.errors import InputError, out_of_memory
 def recompute(module: nn.Module) -> int:
     """Makes the blocks of a network compute their activations again in the backward pass; returns how many.
 
-    Blocks are the members of its lists, and of the chains in those lists; only what goes in and out of them is kept.
+    Blocks are what its lists and chains consist of, as far as that is more than one layer, which keeps no more than its
+    input anyway; only what goes in and out of them is kept.
     """
     count = 0
     for member in _blocks(module):
@@ -30,15 +31,16 @@ def _again(forward, *args, **kwargs):  # type: ignore[no-untyped-def]
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    in_list = isinstance(module, nn.ModuleList | nn.Sequential)
     for child in module.children():
-        if isinstance(child, nn.ModuleList | nn.Sequential):
-            for member in child:
-                if isinstance(member, nn.ModuleList | nn.Sequential):
-                    yield from _blocks(member) if any(True for _ in member.children()) else ()
-                elif any(True for _ in member.parameters()):
-                    yield member
-        else:
+        if not in_list or isinstance(child, nn.ModuleList) or _of_blocks(child):
             yield from _blocks(child)
+        elif any(True for _ in child.children()) and any(True for _ in child.parameters()):
+            yield child
+
+
+def _of_blocks(chain: nn.Module) -> bool:
+    return isinstance(chain, nn.Sequential) and any(True for member in chain for _ in member.children())
 
 
 @contextmanager

@@ -245,11 +245,12 @@ class Trainer:
             for optimizer in self.optimizers.values():
                 optimizer.zero_grad(set_to_none=True)
             return None
-        for optimizer in acting.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        with memory_advice(self._doing, self.advice.memory):  # the first step makes room for the optimizers' memory
+            for optimizer in acting.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
         self.ema.update(step)
         self.step += 1
         return {**{name: float(value) for name, value in sums.items()}, "rate": rate}
@@ -400,7 +401,9 @@ class Trainer:
             self._state.restore(found, str(exact))
             self.step = found.step
             if self.step:
-                self.tell(f"going on from step {self.step} of {exact}, exactly")
+                exactly = self.device.type == "cpu" or self.config.deterministic
+                how = "exactly" if exactly else "but for the order of sums on the GPU (see training.deterministic)"
+                self.tell(f"going on from step {self.step} of {exact}, {how}")
         elif small is not None and small.exists():
             found = load_checkpoint(small)
             check_origin(found, self.about, str(small))
