@@ -27,6 +27,7 @@ SANITIZERS = ("memcheck", "racecheck", "initcheck")
 TESTS = {
     "tests": ["tests/test_cuda.py"],
     "more-tests": [
+        "tests/test_cuda_systems.py",
         "tests/test_warp_reduce_cuda.py",
         "tests/test_warp_attention_cuda.py",
         "tests/golden/test_golden.py::test_cuda_gives_the_scenes",

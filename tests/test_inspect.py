@@ -11,84 +11,37 @@ from torch import Tensor
 
 pytest.importorskip("typer", reason="needs the extra [person]")
 import typer
+from clip_scene import SIZE, moved_and_turned, tiny
 from PIL import Image
 from typer.testing import CliRunner
 
 from warpkit import AttentionWarp, rasterize
 from warpkit.models.app import REFUSED
 from warpkit.models.app.commands import app
-from warpkit.models.bodies import JOINTS, Body, BodyModel, Camera
+from warpkit.models.bodies import BodyModel
 from warpkit.models.data.photo_like import outdoor_file
-from warpkit.models.data.rendered import MadeUpPerson
 from warpkit.models.errors import InputError
-from warpkit.models.geometric.appearance import gather_appearance
-from warpkit.models.geometric.framing import Framing, frame_motion
+from warpkit.models.geometric.framing import Framing
 from warpkit.models.media.diagrams import face_colours, source_colours
 from warpkit.models.media.draw import PAPER
 from warpkit.models.media.figures import Figure
 from warpkit.models.media.flow_wheel import draw_flow
 from warpkit.models.media.images import read_image, write_image
-from warpkit.models.media.tensors import to_image
-from warpkit.models.recovery import Person, recover
-from warpkit.models.recovery.blazepose import NUM_LANDMARKS
-from warpkit.models.systems.liquid_warping import PRESETS, LiquidWarping, build
+from warpkit.models.recovery import recover
 from warpkit.models.tasks import Clip, Inspection, Pipeline, Turn, inspect, write_figures
-from warpkit.models.tasks.clip import extent
 from warpkit.models.tasks.imitate import resolve_motion
 from warpkit.models.tasks.inspect_figures import sections
 from warpkit.models.tasks.learned import LearnedRenderer
-from warpkit.models.tasks.sources import Source, standing_body
-from warpkit.models.tasks.view import own_axis, turned, view_rotations
-
-PHOTO, SIZE = 160, 64
-
-
-def photographed(person: MadeUpPerson, model: BodyModel, degrees: float) -> Source:
-    """A photo of a made-up person, whose body and mask are known."""
-    pose = torch.zeros(1, len(JOINTS), 3)
-    pose[0, 0, 1] = degrees * torch.pi / 180
-    camera = Camera(0.75 * PHOTO / model.height(person.shape), torch.tensor([[PHOTO / 2, PHOTO * 0.48]]))
-    body = Body(pose, person.shape, camera)
-    shown = person.render(body, (PHOTO, PHOTO))
-    rows, columns = (torch.nonzero((shown.alpha > 0.5).any(dim))[:, 0].tolist() for dim in (1, 0))
-    box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-    landmarks = torch.full((NUM_LANDMARKS, 2), PHOTO / 2)
-    found = Person(
-        (PHOTO, PHOTO), body, shown.alpha, box, landmarks, torch.zeros(NUM_LANDMARKS, 3), torch.ones(33), 0.01, 0.9
-    )
-    return Source(f"{degrees:g}.jpg", to_image(shown.colour * shown.alpha), found)
 
 
 @pytest.fixture(scope="module")
 def clip(model: BodyModel) -> Clip:
-    """Someone photographed from the front and from behind: as they stand, moved to the right, and turned round."""
-    person = MadeUpPerson(model, seed=3)
-    sources = [photographed(person, model, degrees) for degrees in (0, 180)]
-    appearance = gather_appearance([source.view(SIZE) for source in sources], model, atlas_size=256)
-    standing = standing_body(sources[0], appearance)
-    bodies = [
-        turned(standing, model, view_rotations([azimuth], [0], [0], own_axis(standing, model)), (shift, 0.0))
-        for azimuth, shift in ((0, 0.0), (0, 0.4), (180, 0.0))
-    ]
-    every = Body(
-        torch.cat([one.pose for one in bodies]),
-        torch.cat([one.shape for one in bodies]),
-        Camera(torch.cat([one.camera.scale for one in bodies]), torch.cat([one.camera.offset for one in bodies])),
-    )
-    framing = frame_motion(*extent(every, model), (PHOTO, PHOTO), SIZE)
-    plate = torch.full((3, SIZE, SIZE), 0.2)
-    return Clip(model, sources, appearance, every, framing, plate, fps=25.0, device=torch.device("cpu"))
+    return moved_and_turned(model, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
 def seen(clip: Clip) -> Inspection:
     return inspect(clip, 1)
-
-
-def tiny(layers: str) -> LiquidWarping:
-    torch.manual_seed(0)
-    preset = PRESETS["small"] if layers == "small" else replace(PRESETS["paper"], width=4, discriminator_width=4)
-    return build(preset).eval()
 
 
 @pytest.fixture(scope="module", params=["small", "public"])
