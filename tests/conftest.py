@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from warpkit.models.bodies import BodyModel, load_body
+if TYPE_CHECKING:
+    from warpkit.models.bodies import BodyModel
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +30,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def model() -> BodyModel:
+def model() -> "BodyModel":
     """The body that travels with the package."""
+    from warpkit.models.bodies import load_body  # tests of the ops alone need nothing of what it needs
+
     return load_body("anny")
