@@ -1,4 +1,5 @@
-"""What is built on the ops, on a GPU: frames of a clip, inspecting, adapting to a person, evaluating.
+"""What is built on the ops, on a GPU: frames of a clip, inspecting, made-up people, adapting
+to a person, evaluating.
 
 What a GPU makes is compared with what the CPU makes of the same; all of it skips where there is no GPU.
 """
@@ -94,6 +95,12 @@ def test_a_system_is_adapted_to_a_person(model: BodyModel, drawn: Literal["small
     outcome = trainer.fit()
     assert (outcome.reason, outcome.step) == ("finished", 2)
     assert all(value.isfinite().all() for value in trainer.ema.weights.values())
+
+
+def test_the_same_people_are_made_up(model: BodyModel) -> None:
+    here, _ = RenderedPeople(model, 64).draw(0, 2, 1)
+    there, _ = RenderedPeople(model, 64, device=GPU).draw(0, 2, 1)
+    assert ((here.image - there.image.cpu()).abs().mean(2) < 0.05).float().mean() > 0.98
 
 
 def test_cases_are_drawn_and_adapted_to(model: BodyModel) -> None:
