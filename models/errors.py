@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 class InputError(Exception):
@@ -38,3 +39,10 @@ def needs_extra(name: str) -> Iterator[None]:
             f"this needs the package {package!r}, which is not installed; the extra [{name}] brings it: "
             f"{install_hint(name)}"
         ) from error
+
+
+def check_trains() -> None:
+    """Raises InputError where the extra that trains is not installed: asked before long work, not after."""
+    with needs_extra("train"):
+        if find_spec("lightning_fabric") is None:
+            raise ModuleNotFoundError(name="lightning_fabric")

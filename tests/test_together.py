@@ -90,6 +90,8 @@ def test_a_video_with_several_people_is_told_where_nobody_was_chosen() -> None:
 
 
 def test_a_video_without_legs_is_told() -> None:
+    half = Reference(make_motion("walk", fps=5.0), Path("half.mp4"), read=0.5)
+    assert "only the first 50 % of half.mp4 can be read" in reference_notes(half, None)[0]
     reference = Reference(make_motion("walk", fps=5.0), Path("talk.mp4"), 1, whole=0.25)
     (told,) = reference_notes(reference, None)
     assert told.startswith("only the upper body is in 75 % of talk.mp4")

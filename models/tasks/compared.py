@@ -19,7 +19,7 @@ from warpkit.models.batch import (
 from warpkit.models.bodies import PARTS, BodyModel
 from warpkit.models.data.cases import Case
 from warpkit.models.data.person import PersonSamples, Photo
-from warpkit.models.errors import InputError
+from warpkit.models.errors import InputError, check_trains
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import spread
 from warpkit.models.systems.liquid_warping import Critics, LiquidWarping, geometric_picture
@@ -190,7 +190,11 @@ class PersonalizedPictures:
         background: Background = "same",
         seed: int = 0,
     ) -> None:
-        """`system` on the device of `model`; it stays as it is. `critics`: networks of its losses. `steps`: of each."""
+        """`system` on the device of `model`; it stays as it is. `critics`: networks of its losses. `steps`: of each.
+
+        Raises InputError where the extra [train] is missing.
+        """
+        check_trains()
         self.system, self.model, self.critics = system, model, critics
         self.steps, self.background, self.seed = steps, background, seed
 

@@ -19,6 +19,8 @@ from warpkit.models.recovery import Clip, recover_clip, recover_people
 
 LEGS_SEEN = 0.9
 """Share of a video that shows the legs below which that is told."""
+READ = 0.9
+"""Share of a video that can be read below which it is damaged; how many frames it has, some files know but roughly."""
 
 
 class Reference(NamedTuple):
@@ -31,6 +33,8 @@ class Reference(NamedTuple):
     """How many were seen in the video."""
     whole: float = 1.0
     """The share of its frames that show the legs of the one who is followed."""
+    read: float = 1.0
+    """The share of the frames that it says it has which could be read."""
 
 
 def check_motion(motion: str | Path | Motion, number: int | None = None) -> None:
@@ -66,8 +70,13 @@ def _name(motion: str | Path | Motion) -> str:
 
 
 def reference_notes(reference: Reference, number: int | None) -> list[str]:
-    """What to say where a video shows several people and nobody was chosen, or no legs."""
+    """What to say where a video shows several people and nobody was chosen, or no legs, or is damaged."""
     told = []
+    if reference.read < READ:
+        told.append(
+            f"only the first {100 * reference.read:.0f} % of {reference.video} can be read: it is damaged or was cut "
+            "off; the motion ends there"
+        )
     if number is None and reference.people > 1:
         told.append(
             f"{reference.people} people were found in {reference.video}; the largest was followed (choose with "
@@ -127,7 +136,8 @@ def read_references(
         else:
             video = Path(motion)
             clip = followed(video, model, progress, cache) if number is None else crowds[video][number]
-            reference = Reference(Motion.from_clip(clip, model), video, clip.people, clip.whole)
+            read = len(clip.found) / (VideoReader(video).num_frames or len(clip.found))
+            reference = Reference(Motion.from_clip(clip, model), video, clip.people, clip.whole, read)
         found.append(reference if fps is None else reference._replace(motion=_at_rate(reference.motion, fps)))
     return found
 

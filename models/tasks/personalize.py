@@ -15,7 +15,7 @@ from warpkit.models.bodies import BodyModel, body_digest, on_device
 from warpkit.models.cache import NO_CACHE, Cache, code, digest
 from warpkit.models.data.motion_library import MOTIONS, make_motion
 from warpkit.models.data.person import PersonSamples, Photo
-from warpkit.models.errors import InputError
+from warpkit.models.errors import InputError, check_trains
 from warpkit.models.geometric.background import fill_background, person_hole
 from warpkit.models.geometric.matte import refine_alpha
 from warpkit.models.media.output import check_output, whole
@@ -65,9 +65,13 @@ def personalize(
         How the training ended. Unless it "finished", nothing was written.
 
     Raises:
-        InputError: `out` exists or cannot be written; a photo cannot be read or shows nobody, or photos show people
-            too unlike; there is no system to adapt; memory ran out.
+        InputError: `out` exists, cannot be written or does not end in .safetensors; the extra [train] is missing; a
+            photo cannot be read or shows nobody, or photos show people too unlike; there is no system to adapt; memory
+            ran out.
     """
+    check_trains()
+    if Path(out).suffix.lower() != ".safetensors":
+        raise InputError(f"{out}: the name of a system's weights must end in .safetensors")
     out = check_output(out, overwrite=overwrite)
     with own_chance(device):
         system = system or load_embedded()

@@ -13,7 +13,7 @@ from torch import Tensor
 from warpkit.models.bodies import BodyModel, body_digest
 from warpkit.models.cache import NO_CACHE, Cache, content
 from warpkit.models.data.motion import Motion
-from warpkit.models.errors import InputError
+from warpkit.models.errors import InputError, check_trains
 from warpkit.models.geometric.camera_path import Plates
 from warpkit.models.geometric.framing import Framing
 from warpkit.models.media.images import check_readable, parse_color
@@ -89,6 +89,8 @@ class Studio:
             raise InputError(f"personalize must be the steps of adapting to the person, 0 or more, not {personalize}")
         if personalize and self.system is None:
             raise InputError("geometry has nothing to adapt to a person: leave out personalize, or take a network")
+        if personalize:
+            check_trains()
         for photos in people:
             check_photos(photos)
             for photo in photos:

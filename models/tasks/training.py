@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from warpkit.models.bodies import BodyModel, load_body, on_device
-from warpkit.models.errors import InputError
+from warpkit.models.errors import InputError, check_trains
 from warpkit.models.losses import FaceLoss
 from warpkit.models.media.output import claimed
 from warpkit.models.progress import SILENT, Progress
@@ -246,6 +246,7 @@ def train(
     Raises:
         InputError: something cannot be used; the message says what and why.
     """
+    check_trains()
     where = choose_device(device)
     if where.type == "cuda":
         where = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
