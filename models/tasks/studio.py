@@ -33,6 +33,8 @@ from warpkit.models.tasks.view import Turn
 
 MOST_RESOLUTION = 2048
 """Pixels along a side of views on a whole photo: more is not gathered."""
+LEAST_RESOLUTION = 576
+"""Likewise: less does not tell hair from skin, even if frames are small."""
 LEAST_ADAPTED = 64
 """Pixels along a side at which a system is adapted, at least."""
 
@@ -205,5 +207,5 @@ def _beside(first: Source, course: Course, framing: Framing, video: Path | None,
 def resolution_of(look: Look, sources: Sequence[Source]) -> int:
     """Pixels along a side of the views that appearances are gathered from: on a whole photo, those that it has."""
     if look.frame == "square":
-        return round(1.5 * look.size)
+        return max(LEAST_RESOLUTION, round(1.5 * look.size))
     return min(MOST_RESOLUTION, round(sources[0].window(1).side))
