@@ -24,8 +24,6 @@ from warpkit.models.tasks import Look, Pipeline, Turn
 
 SIZE, HEIGHT = 384, 260
 LOOK = Look(SIZE, fps=5.0)
-WIDE = 95
-"""Characters of a title, at most."""
 
 
 def folded() -> Motion:
@@ -103,8 +101,7 @@ def rows(pipe: Pipeline) -> list[tuple[str, list[np.ndarray]]]:
         except InputError as error:
             said = f"refused: {error}"
         print(f"{name}: {said}")
-        short = said if len(said) <= WIDE else said[:WIDE].rsplit(" ", 1)[0] + " ..."
-        made.append((f"{name}. Told: {short}", [*photos, *frames]))
+        made.append((f"{name}. Told: {said}", [*photos, *frames]))
     return made
 
 

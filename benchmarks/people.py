@@ -56,7 +56,10 @@ def main() -> None:
                     for pose in poses
                 ]
             rows.append(
-                (f"{person}, {title}: the first source, turned by {TURNS} degrees, walking", [photos[0], *pictures])
+                (
+                    f"{person}, {title}: the first source, turned by {', '.join(map(str, TURNS))} degrees, walking",
+                    [photos[0], *pictures],
+                )
             )
     write_image(arguments.out, contact_sheet(rows, height=HEIGHT // 2 + 60), overwrite=True)
     print(f"wrote {arguments.out}")

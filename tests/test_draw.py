@@ -44,3 +44,14 @@ def test_a_sheet_holds_every_row() -> None:
     sheet = contact_sheet([("one", [white]), ("two", [white, white, white])], height=100)
     assert sheet.shape[1] >= 3 * 160
     assert (sheet == 255).all(-1).sum() >= 4 * 100 * 160
+
+
+def test_a_label_that_is_wider_than_the_sheet_has_more_lines() -> None:
+    white = np.full((100, 300, 3), 255, np.uint8)
+    one = contact_sheet([("few words", [white])], height=100)
+    more = contact_sheet([("many more words than go into one line above a narrow picture " * 2, [white])], height=100)
+    assert more.shape[1] == one.shape[1]
+    assert more.shape[0] > one.shape[0] + 40
+    ink = [(sheet[: len(sheet) - 106].max(-1) > 128).any(0) for sheet in (one, more)]
+    assert ink[1].sum() > ink[0].sum()
+    assert not ink[1][-4:].any()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from warpkit.models.app import options
-from warpkit.models.app.console import sentences
+from warpkit.models.app.console import counted, sentences
 
 study = typer.Typer(no_args_is_help=True, help="Which results do people like best? Shown without names, then counted.")
 
@@ -30,7 +30,7 @@ def make(
 
         named = [name.strip() for name in methods.split(",") if name.strip()]
         count = make_study(results, out, groups=groups, seed=seed, methods=named, sheets=sheets, height=height)
-        print(f"{out}: {count} groups; write the letter of the best of each into {out / ANSWERS}")
+        print(f"{out}: {counted(count, 'group')}; write the letter of the best of each into {out / ANSWERS}")
 
 
 @study.command()

@@ -1,7 +1,7 @@
 """Pictures about pictures: a fitted body over its photo, sheets with labels."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -67,24 +67,39 @@ def fit_into(image: np.ndarray, height: int, width: int, fill: tuple[int, int, i
 
 
 def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], height: int = 240, gap: int = 6) -> np.ndarray:
-    """Rows of pictures under their labels, each `height` pixels tall; uint8 `[H, W, 3]`."""
-    ink, label = (235, 235, 240), 26
+    """Rows of pictures, each `height` pixels tall, under labels of as many lines as they take; uint8 `[H, W, 3]`."""
+    ink, line, font = (235, 235, 240), 24, ImageFont.load_default(16)
     pictures = [
         [fit_into(image, height, max(1, round(height * image.shape[1] / image.shape[0]))) for image in images]
         for _, images in rows
     ]
     width = max(sum(image.shape[1] + gap for image in row) for row in pictures) + gap
-    sheet = Image.new("RGB", (width, len(rows) * (height + label + gap) + gap), PAPER)
+    labels = [_lines(text, lambda words: font.getlength(words) <= width - 2 * gap) for text, _ in rows]
+    sheet = Image.new("RGB", (width, sum(height + line * len(label) + gap + 2 for label in labels) + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
     top = gap
-    for (text, _), row in zip(rows, pictures, strict=True):
-        draw.text((gap, top + 2), text, fill=ink, font=ImageFont.load_default(16))
+    for label, row in zip(labels, pictures, strict=True):
+        for words in label:
+            draw.text((gap, top + 2), words, fill=ink, font=font)
+            top += line
         left = gap
         for image in row:
-            sheet.paste(Image.fromarray(image), (left, top + label))
+            sheet.paste(Image.fromarray(image), (left, top + 2))
             left += image.shape[1] + gap
-        top += height + label + gap
+        top += height + gap + 2
     return np.asarray(sheet)
+
+
+def _lines(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """A text in lines that fit, but for words that are longer than a line."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if fits(longer) or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def labelled_grid(pictures: Sequence[np.ndarray], labels: Sequence[str], columns: int, gap: int = 6) -> np.ndarray:

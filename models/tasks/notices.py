@@ -106,7 +106,8 @@ def _cut_off(sources: Sequence[Source]) -> list[str]:
     legs = (
         "legs are taken from the other photos"
         if len(cut) < len(sources)
-        else "legs are made up from what is seen, their clothes and shoes guessed: give a photo down to the feet"
+        else "legs are made up from what is seen, with forearms and hands if they are not in it; clothes and shoes are "
+        "guessed: give a photo down to the feet"
     )
     return [f"only the upper body of the person is in {' and '.join(cut)}: {legs}"]
 
