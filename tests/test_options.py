@@ -17,7 +17,7 @@ from warpkit.models.errors import InputError
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 TASKS = ("imitate", "view", "transfer", "personalize")
-WRITING = {"out", "frames", "sheet", "force", "debug"}
+WRITING = {"out", "frames", "sheet", "force", "keep", "debug"}
 """What the command line writes, and how: nobody else's business."""
 TOGETHER = {"others", "place"}
 """Of people in one picture: fields of `Role`, see test_together.py."""

@@ -353,6 +353,8 @@ def test_the_scene_of_a_video_is_for_all_who_do_as_its_people(tmp_path: Path, mo
         (["--motion", "walk", "--motion", "wave", "--frames", "f", "--out", "all"], "a folder gets several"),
         (["--motion", "walk", "--reference-person", "2", "--out", "a.mp4"], "1 came for 0"),
         (["--motion", "walk", "--out", "all"], "must end in"),
+        (["--motion", "walk", "--keep", "--out", "a.mp4"], "--keep is of videos in a folder"),
+        (["--motion", "walk", "--motion", "wave", "--keep", "--force", "--out", "all"], "give one of them"),
     ],
 )
 def test_options_that_contradict_each_other_are_a_sentence(options: list[str], sentence: str, tmp_path: Path) -> None:
@@ -418,3 +420,15 @@ def test_a_folder_gets_every_person_with_every_motion(
     again = CliRunner().invoke(app, [*arguments, str(tmp_path / "all")])
     assert again.exit_code == REFUSED
     assert "a_walk.mp4" in again.stderr
+    times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "all").iterdir()}
+    (tmp_path / "all" / "a_wave.mp4").unlink()
+    asked: list[Role] = []
+    monkeypatch.setattr(Pipeline, "each", lambda roles, **_: asked.extend(roles) or iter([pair] * len(roles)))
+    rest = CliRunner().invoke(app, [*arguments, str(tmp_path / "all"), "--keep"])
+    assert rest.exit_code == 0, rest.output
+    assert asked == [Role([Path("x/a.jpg")], "wave")]
+    assert "3 videos of 4 there already" in rest.stderr
+    now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "all").iterdir()}
+    assert {name for name in names if now[name] == times[name]} == names - {"a_wave.mp4"}
+    assert CliRunner().invoke(app, [*arguments, str(tmp_path / "all"), "--keep"]).exit_code == 0
+    assert len(asked) == 1

@@ -67,13 +67,22 @@ def imitate(
         bool, typer.Option("--side-by-side", help="Photo, reference and result beside each other.")
     ] = False,
     force: options.Force = False,
+    keep: options.Keep = False,
     debug: options.Debug = False,
 ) -> None:
     """The person in the photos moves as the reference does; several do so together (--and)."""
     with sentences(debug), Bars() as bars:
         from warpkit.models import Look, Travel, Turn
         from warpkit.models.app.clip import check_no_input, write
-        from warpkit.models.app.roles import check_one_each, file_names, is_folder, read_people, roles_together
+        from warpkit.models.app.roles import (
+            check_kept,
+            check_one_each,
+            file_names,
+            is_folder,
+            read_people,
+            roles_together,
+        )
+        from warpkit.models.errors import InputError
         from warpkit.models.media.output import check_folder_output
         from warpkit.models.media.video import check_video_output
         from warpkit.models.tasks import Clip, Role, Together
@@ -87,7 +96,13 @@ def imitate(
             whom = check_one_each(reference_person or [], place or [], frames)
             roles = [Role(who, one, whom if is_video(one) else None, n) for who, n in people for one in motion]
             written = file_names(out, roles, look.transparent)
+            if keep:
+                roles, written = check_kept(roles, written, force)
+                if not roles:
+                    return
         else:
+            if keep:
+                raise InputError("--keep is of videos in a folder: leave it out, or give --out a folder")
             roles = roles_together(people, motion, reference_person or [], place or [], side_by_side)
             written = [out]
         for path in written:

@@ -94,6 +94,7 @@ Cached = Annotated[
     typer.Option("--cache/--no-cache", help="Whether what is slow to make of photos is kept (see `warpkit cache`)."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Into a folder: videos that are there stay, the others are made.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

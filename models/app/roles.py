@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from warpkit.models.app.console import counted, tell
 from warpkit.models.errors import InputError
 from warpkit.models.media.video import ENDINGS
 from warpkit.models.tasks.imitate import is_video
@@ -33,6 +34,16 @@ def check_one_each(numbers: Sequence[int], places: Sequence[str], frames: Path |
     if len(numbers) > 1:
         raise InputError("into a folder everybody does every motion: give --reference-person once, or leave it out")
     return numbers[0] if numbers else None
+
+
+def check_kept(roles: list[Role], written: list[Path], force: bool) -> tuple[list[Role], list[Path]]:
+    """The roles whose videos are not there yet, and those videos. Raises InputError where `force` is set too."""
+    if force:
+        raise InputError("--keep leaves what is there, and --force replaces it: give one of them")
+    left = [number for number, path in enumerate(written) if not path.exists()]
+    if len(left) < len(written):
+        tell(f"{counted(len(written) - len(left), 'video')} of {len(written)} there already")
+    return [roles[number] for number in left], [written[number] for number in left]
 
 
 def roles_together(
