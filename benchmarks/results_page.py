@@ -27,7 +27,7 @@ def evaluation(path: Path) -> list[str]:
     lines += [f"- {role}: {about}" for role, about in results.networks.items() if not about.startswith("absent")]
     for (task, sources), seconds in results.seconds.items():
         cases = len(set(next(iter(results.tallies[task, sources].values())).cases))
-        lines.append(f"- {task}, {sources} source{'s' * (sources > 1)}: {cases} cases in {seconds / 60:.0f} minutes")
+        lines.append(f"- {task}, {sources} source{'s' * (sources > 1)}: {cases} cases in {seconds / 60:.1f} minutes")
     return [*lines, "", *results.tables(level=3)]
 
 
@@ -195,7 +195,7 @@ SECTIONS = (
     ),
     Section(
         "LWB and AttLWB",
-        "The same for two ways of carrying the sources over, trained alike.",
+        "The same for two ways of carrying the sources over, trained alike: their runs with seed 1 of the seven ways above.",
         "warpkit evaluate warped lwb=add.safetensors attlwb=attention.safetensors --out out --plain "
         "--tasks self,cross,transfer,views --sources 2,4 --count 50 --size 128\n"
         "cp out/results.json benchmarks/results/evaluate-strategies.json",
