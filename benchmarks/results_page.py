@@ -195,7 +195,7 @@ SECTIONS = (
     ),
     Section(
         "LWB and AttLWB",
-        "The same for two ways of carrying the sources over, trained alike: their runs with seed 1 of the seven ways above.",
+        "The same for two ways of carrying the sources over, trained alike (seed 1 of the seven ways above).",
         "warpkit evaluate warped lwb=add.safetensors attlwb=attention.safetensors --out out --plain "
         "--tasks self,cross,transfer,views --sources 2,4 --count 50 --size 128\n"
         "cp out/results.json benchmarks/results/evaluate-strategies.json",

@@ -45,7 +45,7 @@ def test_what_was_wanted_is_told_as_it_came_out(tmp_path: Path, gain: float, ver
     assert verdict in text
     assert "**4 sources, 3 pairs**" in text
     assert "VGG distance -30.0 %" in text
-    assert "3 cases in 2 minutes" in text
+    assert "3 cases in 2.0 minutes" in text
     assert text.count("Not run yet.") == len(results_page.SECTIONS) - 1
 
 
