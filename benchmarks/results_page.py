@@ -187,7 +187,8 @@ SECTIONS = (
     ),
     Section(
         "Losses",
-        "Table 6's, likewise, for AttLWB; differences are from the full loss.",
+        "Table 6's, likewise, for AttLWB; differences are from the full loss. [What they say](results/strategies.md"
+        "#what-the-losses-do).",
         "python -m benchmarks.strategies --study losses --out runs/losses --samples runs/samples --baked CACHE\n"
         "cp runs/losses/summary.json benchmarks/results/losses.json",
         "losses.json",

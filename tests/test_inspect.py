@@ -279,7 +279,8 @@ def test_every_option_of_the_tasks_is_one_here_with_the_same_meaning() -> None:
     mine = {one.name: one for one in commands["inspect"].params}
     for task in ("view", "imitate", "transfer"):
         for option in commands[task].params:
-            if option.name in ("photos", "frames", "sheet", "side_by_side", "steady"):  # the latter of several frames
+            # sheets, steadied frames and folders of videos are of several frames
+            if option.name in ("photos", "frames", "sheet", "side_by_side", "steady", "keep"):
                 continue
             if option.name in ("others", "place"):  # one person is looked at
                 continue

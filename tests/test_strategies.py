@@ -5,9 +5,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.results_page import strategies
 from benchmarks.strategies import REASONS, Settings, main, variants
+from benchmarks.strategies_detail import coarse_error, fine_energy
 from benchmarks.strategies_table import combine, estimate, record, summarise
 from warpkit.models.systems.liquid_warping import STRATEGIES
 
@@ -136,3 +138,13 @@ def test_the_page_says_whether_the_base_is_within_two_standard_errors(tmp_path):
     assert "3.5 standard errors from `attention`, not within two" in page(1.0)
     assert "PSNR: `attention` is best." in page(-1.0)
     assert "`add` is best, by 1.00; by one start alone" in page(1.0, "0")
+
+
+def test_a_checkerboard_is_fine_energy_and_no_coarse_error():
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    board = ((rows + columns) % 2 * 2.0 - 1).expand(1, 3, 32, 32)
+    everywhere, smooth = torch.ones(1, 1, 32, 32), torch.full((1, 3, 32, 32), 0.25)
+    assert fine_energy(smooth, everywhere) == 0
+    assert fine_energy(smooth + 0.1 * board, everywhere) == pytest.approx(0.01 * (8 / 9) ** 2, rel=0.1)
+    assert coarse_error(smooth + 0.1 * board, smooth, everywhere) == pytest.approx(0, abs=1e-9)
+    assert coarse_error(smooth + 0.1, smooth, everywhere) == pytest.approx(0.01, rel=1e-4)
