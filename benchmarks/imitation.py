@@ -19,6 +19,7 @@ from benchmarks.memory import GB, most
 from warpkit.models.data.photo_like import four_views
 from warpkit.models.media.video import VideoWriter
 from warpkit.models.tasks import Clip, Look, Pipeline
+from warpkit.models.tasks.learned import MOST_AT_ONCE
 
 WARM_UP = 5
 
@@ -103,9 +104,10 @@ def main() -> None:
         whole = median_ms(result.frame, frames, clock)
         encoding = median_ms(lambda index: writer.write(pictures[index]), frames, clock)
     in_order = iter(result)
-    for _ in islice(in_order, WARM_UP):
+    for _ in islice(in_order, MOST_AT_ONCE):
         pass
-    start, count = clock(), sum(1 for _ in islice(in_order, len(frames) - WARM_UP))
+    start, batches = clock(), max(1, len(frames) // MOST_AT_ONCE - 1)  # whole ones: what is drawn is what is counted
+    count = sum(1 for _ in islice(in_order, batches * MOST_AT_ONCE))
     rate = count / (clock() - start)
 
     how = f"{arguments.renderer} renderer, {'processor time' if arguments.processor_time else 'wall time'}"

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 pytest.importorskip("typer", reason="needs the extra [person]")
+import av
 from typer.testing import CliRunner
 
 from warpkit.models import Look, Pipeline, Role, Travel, Turn, Wear
@@ -23,10 +24,11 @@ from warpkit.models.data.motion_library import make_motion
 from warpkit.models.errors import InputError
 from warpkit.models.geometric.renderer import Layer
 from warpkit.models.media.images import read_image
-from warpkit.models.recovery import Person
+from warpkit.models.media.video import VideoReader
+from warpkit.models.recovery import Clip, Person
 from warpkit.models.tasks import Together, imitate, studio
 from warpkit.models.tasks.course import Course, moving
-from warpkit.models.tasks.imitate import Reference, in_step, reference_notes
+from warpkit.models.tasks.imitate import Reference, in_step, read_references, reference_notes
 from warpkit.models.tasks.sources import Shown, Source
 from warpkit.models.tasks.together import check_together, draw_order, parse_place, placed, scene_of, who_drives
 
@@ -90,11 +92,36 @@ def test_a_video_with_several_people_is_told_where_nobody_was_chosen() -> None:
 
 
 def test_a_video_without_legs_is_told() -> None:
-    half = Reference(make_motion("walk", fps=5.0), Path("half.mp4"), read=0.5)
-    assert "only the first 50 % of half.mp4 can be read" in reference_notes(half, None)[0]
     reference = Reference(make_motion("walk", fps=5.0), Path("talk.mp4"), 1, whole=0.25)
     (told,) = reference_notes(reference, None)
     assert told.startswith("only the upper body is in 75 % of talk.mp4")
+
+
+def test_a_video_that_can_be_read_in_part_is_told(
+    model: BodyModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 96, 96, 3), np.uint8)
+    whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
+    with av.open(str(whole), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", 10, options={"g": "1"})
+        stream.width = stream.height = 96
+        for frame in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    def recovered(frames: VideoReader, *_: Any, **__: Any) -> Clip:
+        read = sum(1 for _ in frames)
+        camera = Camera(torch.full((read,), 50.0), torch.zeros(read, 2))
+        body = Body(torch.zeros(read, 22, 3), model.mean_shape.expand(read, -1), camera)
+        return Clip(body, 10.0, (96, 96), torch.ones(read, dtype=torch.bool), 0.0)
+
+    monkeypatch.setattr(imitate, "recover_clip", recovered)
+    intact, cut = (read_references([(path, None)], model, None)[0] for path in (whole, half))
+    assert (intact.read, reference_notes(intact, None)) == (1.0, [])
+    assert 0.3 < cut.read < 0.7
+    (told,) = reference_notes(cut, None)
+    assert told.startswith(f"only the first {100 * cut.read:.0f} % of {half} can be read")
 
 
 # --- where they stand

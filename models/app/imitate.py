@@ -75,10 +75,10 @@ def imitate(
         from warpkit.models import Look, Travel, Turn
         from warpkit.models.app.clip import check_no_input, write
         from warpkit.models.app.roles import (
-            check_kept,
             check_one_each,
             file_names,
             is_folder,
+            left_to_make,
             read_people,
             roles_together,
         )
@@ -97,7 +97,7 @@ def imitate(
             roles = [Role(who, one, whom if is_video(one) else None, n) for who, n in people for one in motion]
             written = file_names(out, roles, look.transparent)
             if keep:
-                roles, written = check_kept(roles, written, force)
+                roles, written = left_to_make(roles, written, force)
                 if not roles:
                     return
         else:

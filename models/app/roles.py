@@ -36,8 +36,11 @@ def check_one_each(numbers: Sequence[int], places: Sequence[str], frames: Path |
     return numbers[0] if numbers else None
 
 
-def check_kept(roles: list[Role], written: list[Path], force: bool) -> tuple[list[Role], list[Path]]:
-    """The roles whose videos are not there yet, and those videos. Raises InputError where `force` is set too."""
+def left_to_make(roles: list[Role], written: list[Path], force: bool) -> tuple[list[Role], list[Path]]:
+    """The roles whose videos are not there yet, and those videos; how many are is told.
+
+    Raises InputError where `force` is set too.
+    """
     if force:
         raise InputError("--keep leaves what is there, and --force replaces it: give one of them")
     left = [number for number, path in enumerate(written) if not path.exists()]

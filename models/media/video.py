@@ -43,6 +43,7 @@ class VideoReader:
         fps: frames per second, exact.
         size: (height, width) as shown.
         num_frames: as the file says; None where it does not.
+        counted: whether that is of the pictures themselves, and not worked out from how long the file plays.
         has_audio: whether there is sound.
 
     Raises InputError where there is no such file, it is no video, or it holds no frame.
@@ -62,6 +63,7 @@ class VideoReader:
             if not seconds and container.duration:
                 seconds = Fraction(container.duration, av.time_base)
             self.num_frames: int | None = stream.frames or round(seconds * self.fps) or None
+            self.counted = bool(stream.frames)
             self.has_audio = bool(container.streams.audio)
 
     def _open(self) -> "av.container.InputContainer":

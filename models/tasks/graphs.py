@@ -4,7 +4,6 @@ A small network on a large GPU waits for the CPU that launches its kernels, one 
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,6 +16,12 @@ WARM_UP = 3
 
 Inputs = Sequence[Tensor | None]
 Function = Callable[..., tuple[Tensor, ...]]
+Pool = Any
+"""The memory that a graph works in, as PyTorch names it; None: none yet."""
+Record = Callable[[Function, Inputs, Pool], tuple[Function, Pool]]
+"""Makes what is called in place of a function for inputs of these shapes, to work in a pool; and says in which it does.
+
+What works in one pool is called one after the other, and what a call gives is copied before the next."""
 
 
 class Graphs:
@@ -25,22 +30,26 @@ class Graphs:
     What the function closes over must stay where it is in memory: graphs read it from there.
     """
 
-    def __init__(self, function: Function, record: Callable[[Function, Inputs], Function] | None = None) -> None:
-        """`record`: makes what is called in place of the function for inputs of one shape; None: CUDA graphs."""
+    def __init__(self, function: Function, record: Record | None = None) -> None:
+        """`record`: None: of CUDA graphs."""
         self._function, self._record = function, record or record_graph
-        self._kept: dict[Hashable, Function] = {}
+        self._kept: dict[Hashable, tuple[Function, Pool]] = {}
 
     def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         """What the function gives; an input may be None, but then always for inputs of these shapes."""
         key = tuple(None if one is None else (one.shape, one.dtype) for one in inputs)
-        played = self._kept.pop(key, None) or self._record(self._function, inputs)
-        self._kept[key] = played  # the last used is last
+        if key in self._kept:
+            recorded = self._kept.pop(key)
+        else:
+            pool = next(iter(self._kept.values()))[1] if self._kept else None  # it lives as long as one of its graphs
+            recorded = self._record(self._function, inputs, pool)
+        self._kept[key] = recorded  # the last used is last
         while len(self._kept) > MOST:
             del self._kept[next(iter(self._kept))]
-        return played(*inputs)
+        return recorded[0](*inputs)
 
 
-def record_graph(function: Function, inputs: Inputs) -> Function:
+def record_graph(function: Function, inputs: Inputs, pool: Pool) -> tuple[Function, Pool]:
     """`function` as a CUDA graph that reads copies of `inputs`, and of whatever else comes with their shapes."""
     copies = [None if one is None else one.clone() for one in inputs]
     beside = torch.cuda.Stream()
@@ -50,7 +59,7 @@ def record_graph(function: Function, inputs: Inputs) -> Function:
             function(*copies)
     torch.cuda.current_stream().wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=_pool()):
+    with torch.cuda.graph(graph, pool=pool):
         outputs = function(*copies)
 
     def play(*others: Tensor | None) -> tuple[Tensor, ...]:
@@ -60,11 +69,4 @@ def record_graph(function: Function, inputs: Inputs) -> Function:
         graph.replay()
         return tuple(output.clone() for output in outputs)
 
-    return play
-
-
-@lru_cache(maxsize=1)
-def _pool() -> Any:
-    """The memory that graphs work in: as much as the largest needs, for they are played one after the other, and what
-    one gives is copied before the next."""
-    return torch.cuda.graph_pool_handle()
+    return play, graph.pool()

@@ -136,10 +136,15 @@ def read_references(
         else:
             video = Path(motion)
             clip = followed(video, model, progress, cache) if number is None else crowds[video][number]
-            read = len(clip.found) / (VideoReader(video).num_frames or len(clip.found))
+            read = _share_read(VideoReader(video), len(clip.found))
             reference = Reference(Motion.from_clip(clip, model), video, clip.people, clip.whole, read)
         found.append(reference if fps is None else reference._replace(motion=_at_rate(reference.motion, fps)))
     return found
+
+
+def _share_read(video: VideoReader, frames: int) -> float:
+    """Of a video's frames, where it counts them, the share that could be read."""
+    return frames / video.num_frames if video.counted and video.num_frames else 1.0
 
 
 def _at_rate(motion: Motion, fps: float) -> Motion:
