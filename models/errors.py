@@ -13,8 +13,10 @@ class InputError(Exception):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; PyTorch has no error of its own for that on the CPU, nor
-    where CUDA or one of its libraries finds none."""
+    """Whether an error says that memory ran out.
+
+    PyTorch has an error of its own for that, but neither on the CPU nor where CUDA or one of its libraries finds none.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     said = ("DefaultCPUAllocator", "found no memory for", "std::bad_alloc", "out of memory", "_STATUS_ALLOC_FAILED")

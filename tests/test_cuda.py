@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from needs_gpu import NEEDS_GPU
 from op_table import CASES, LAYOUTS, Case, Draw, Sizes, check_same, dtypes, run
 from random_meshes import KINDS, random_meshes
 from torch import Tensor
@@ -15,10 +16,7 @@ from torch import Tensor
 import warpkit
 from warpkit import Flow
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU"),
-    pytest.mark.skipif(not warpkit.build_info()["cuda_kernels"], reason="this build has no CUDA kernels"),
-]
+pytestmark = NEEDS_GPU
 
 ROWS = [pytest.param(case, *kinds, id=f"{case}-{kinds[0]}-{kinds[1]}") for case in CASES for kinds in dtypes(case)]
 each_case = pytest.mark.parametrize("case", CASES, ids=str)

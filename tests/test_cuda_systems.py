@@ -13,8 +13,8 @@ import torch
 pytest.importorskip("scipy", reason="needs the extra [person]")
 
 from clip_scene import SIZE, moved_and_turned, tiny
+from needs_gpu import NEEDS_GPU
 
-import warpkit
 from warpkit.models.bodies import BodyModel, on_device
 from warpkit.models.data.people import GatheredPeople, RenderedPeople
 from warpkit.models.systems.liquid_warping import Critics, build
@@ -23,10 +23,7 @@ from warpkit.models.tasks.evaluate import GeometricPictures, PersonalizedPicture
 from warpkit.models.tasks.learned import LearnedRenderer
 from warpkit.models.tasks.personalize import person_samples, person_trainer
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU"),
-    pytest.mark.skipif(not warpkit.build_info()["cuda_kernels"], reason="this build has no CUDA kernels"),
-]
+pytestmark = NEEDS_GPU
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 LEVELS = 1.0

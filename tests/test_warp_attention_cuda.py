@@ -4,13 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from needs_gpu import NEEDS_GPU
 from torch import Tensor
 
-import warpkit
-
-pytestmark = pytest.mark.skipif(
-    not (torch.cuda.is_available() and warpkit.build_info()["cuda_kernels"]), reason="needs a GPU and the CUDA kernels"
-)
+pytestmark = NEEDS_GPU
 
 OPS = torch.ops.warpkit
 SCALE = 0.2

@@ -37,7 +37,7 @@ def check_one_each(numbers: Sequence[int], places: Sequence[str], frames: Path |
 
 
 def left_to_make(roles: list[Role], written: list[Path], force: bool) -> tuple[list[Role], list[Path]]:
-    """The roles whose videos are not there yet, and those videos; how many are is told.
+    """The roles whose videos are not there yet, and those videos; how many there are already is told.
 
     Raises InputError where `force` is set too.
     """

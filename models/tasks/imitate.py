@@ -20,7 +20,7 @@ from warpkit.models.recovery import Clip, recover_clip, recover_people
 LEGS_SEEN = 0.9
 """Share of a video that shows the legs below which that is told."""
 READ = 0.9
-"""Share of a video that can be read below which it is damaged; how many frames it has, some files know but roughly."""
+"""Share of a video's frames that can be read below which that is told; a few at its end may be incomplete."""
 
 
 class Reference(NamedTuple):

@@ -162,8 +162,8 @@ class LearnedRenderer:
     def draw_all(self, bodies: Body, size: tuple[int, int], *, eager: bool = False) -> list[Drawn]:
         """`draw` of each of the bodies; those whose windows are equally large go through the network together.
 
-        What comes out differs from one by one by rounding; where graphs are played, whose windows are all as large as
-        the largest, so that one graph serves all, by no more than a window's edge costs.
+        What comes out differs from one by one by rounding. Where graphs are played, all windows are as large as the
+        largest, so that one graph serves all of them: there it differs by what a window's edge costs, too.
         """
         played = None if eager else self._graphs
         network = played or self._through_network

@@ -14,8 +14,8 @@ from warpkit.models.errors import InputError, out_of_memory
 def recompute(module: nn.Module) -> int:
     """Makes the blocks of a network compute their activations again in the backward pass; returns how many.
 
-    Blocks are what its lists and chains consist of, as far as that is more than one layer, which keeps no more than its
-    input anyway; only what goes in and out of them is kept.
+    Blocks are the members of its lists and chains that have more than one layer (a single layer keeps its input alone,
+    as it is). Only what goes in and out of them is kept.
     """
     count = 0
     for member in _blocks(module):
